@@ -1,0 +1,14 @@
+//! The MQTT shard as a deterministic state machine.
+//!
+//! A [`Machine`](machine::Machine) is told what happened (bytes arrived, a connection opened, time passed, another
+//! shard sent a batch) and answers by filling [`Effects`](machine::Effects): bytes to send, connections to close,
+//! batches for other shards. It never waits and never calls the system.
+//!
+//! What is absent, by construction: I/O, clocks, randomness other than a seed handed in, threads, locks, `await`,
+//! `unsafe`, and the standard library.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod machine;

@@ -1,0 +1,220 @@
+//! Bytes to send, by connection.
+//!
+//! An idle connection costs four bytes here. The first append of a turn takes a buffer from a pool and puts the
+//! connection on the dirty list; the driver walks that list once a turn. While a send is in flight the machine goes on
+//! appending to a second buffer, and the two swap on completion, so a connection has at most one send in flight and its
+//! bytes keep their order.
+//!
+//! Absent: any limit on what a machine appends. Machines look at [`Outbox::unsent`] and decide what to drop.
+
+use super::ConnId;
+use alloc::vec::Vec;
+
+/// Unsent bytes above which a connection counts as congested (EMQX: `tcp_options.high_watermark`).
+pub const HIGH_WATER_BYTES: usize = 1024 * 1024;
+
+/// Unsent bytes at or below which a congested connection counts as drained.
+pub const LOW_WATER_BYTES: usize = HIGH_WATER_BYTES / 4;
+
+/// Pooled buffers that grew beyond this are given back to the allocator.
+const POOLED_BUFFER_BYTES_MAX: usize = 16 * 1024;
+
+/// Most idle buffers kept for reuse.
+const POOLED_BUFFERS_MAX: usize = 4096;
+
+const NONE: u32 = u32::MAX;
+
+/// The two buffers of a connection that has something to send.
+#[derive(Debug, Default)]
+pub struct OutgoingBuffer {
+    /// Bytes appended by the machine and not yet given to the kernel.
+    pub pending: Vec<u8>,
+    /// Bytes given to the kernel; must not be touched while a send is in flight.
+    pub in_flight: Vec<u8>,
+    /// How much of `in_flight` the kernel has taken.
+    pub taken: usize,
+    dirty: bool,
+    watched: bool,
+}
+
+impl OutgoingBuffer {
+    fn unsent(&self) -> usize {
+        self.pending.len() + self.in_flight.len() - self.taken
+    }
+
+    fn recycle(&mut self) {
+        for buffer in [&mut self.pending, &mut self.in_flight] {
+            buffer.clear();
+            if buffer.capacity() > POOLED_BUFFER_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
+        self.taken = 0;
+        self.dirty = false;
+        self.watched = false;
+    }
+}
+
+/// Bytes to send, by connection.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Pool index by connection, [`NONE`] for connections with nothing to send.
+    slots: Vec<u32>,
+    pool: Vec<OutgoingBuffer>,
+    free: Vec<u32>,
+    dirty: Vec<ConnId>,
+}
+
+impl Outbox {
+    /// For machines: the buffer to append a connection's next bytes to.
+    pub fn buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
+        let buffer = Self::occupied(&mut self.slots, &mut self.pool, &mut self.free, conn);
+        if !buffer.dirty {
+            buffer.dirty = true;
+            self.dirty.push(conn);
+        }
+        &mut buffer.pending
+    }
+
+    /// For machines: bytes appended for this connection that the kernel has not taken yet.
+    #[must_use]
+    pub fn unsent(&self, conn: ConnId) -> usize {
+        self.get(conn).map_or(0, OutgoingBuffer::unsent)
+    }
+
+    /// For machines: asks for [`Input::Drained`](super::Input::Drained) once at most [`LOW_WATER_BYTES`] are unsent.
+    /// Only meaningful while something is unsent.
+    pub fn watch_drain(&mut self, conn: ConnId) {
+        if let Some(buffer) = self.get_mut(conn) {
+            buffer.watched = true;
+        }
+    }
+
+    /// For drivers: connections that were appended to since the last call, each once. The caller's vector is swapped in
+    /// and reused. A connection may have been closed since; [`Outbox::start_send`] then returns nothing.
+    pub fn take_dirty(&mut self, into: &mut Vec<ConnId>) {
+        into.clear();
+        core::mem::swap(&mut self.dirty, into);
+        for conn in into.iter() {
+            if let Some(buffer) = self.get_mut(*conn) {
+                buffer.dirty = false;
+            }
+        }
+    }
+
+    /// For drivers: true if some connection has been appended to since [`Outbox::take_dirty`].
+    #[must_use]
+    pub fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// For drivers: the bytes to hand to the kernel now. `None` if there are none or a send is already in flight. The
+    /// bytes stay put until [`Outbox::sent`] says that all of them were taken.
+    pub fn start_send(&mut self, conn: ConnId) -> Option<&[u8]> {
+        let buffer = self.get_mut(conn)?;
+        if !buffer.in_flight.is_empty() || buffer.pending.is_empty() {
+            return None;
+        }
+        core::mem::swap(&mut buffer.pending, &mut buffer.in_flight);
+        buffer.taken = 0;
+        Some(&buffer.in_flight)
+    }
+
+    /// For drivers: what is left of the send in flight after a short write.
+    #[must_use]
+    pub fn rest_of_send(&self, conn: ConnId) -> &[u8] {
+        self.get(conn).map_or(&[], |buffer| &buffer.in_flight[buffer.taken..])
+    }
+
+    /// For drivers: the kernel took `count` bytes of the send in flight.
+    pub fn sent(&mut self, conn: ConnId, count: usize) -> Sent {
+        let Some(buffer) = self.get_mut(conn) else {
+            return Sent { rest: 0, pending: 0, drained: false };
+        };
+        assert!(buffer.taken + count <= buffer.in_flight.len(), "more bytes sent than were in flight");
+        buffer.taken += count;
+        let rest = buffer.in_flight.len() - buffer.taken;
+        if rest == 0 {
+            buffer.in_flight.clear();
+            buffer.taken = 0;
+        }
+        let drained = buffer.watched && buffer.unsent() <= LOW_WATER_BYTES;
+        if drained {
+            buffer.watched = false;
+        }
+        let pending = buffer.pending.len();
+        if rest == 0 && pending == 0 {
+            self.release(conn);
+        }
+        Sent { rest, pending, drained }
+    }
+
+    /// For drivers: drops everything held for a connection that is gone. Must not be called while the kernel still
+    /// reads its in-flight bytes; see [`Outbox::detach`].
+    pub fn release(&mut self, conn: ConnId) {
+        let Some(slot) = self.slots.get_mut(conn.0 as usize) else { return };
+        let index = core::mem::replace(slot, NONE);
+        if index == NONE {
+            return;
+        }
+        let buffer = &mut self.pool[index as usize];
+        buffer.recycle();
+        if self.free.len() < POOLED_BUFFERS_MAX {
+            self.free.push(index);
+        } else {
+            *buffer = OutgoingBuffer::default();
+            self.free.push(index);
+        }
+    }
+
+    /// For drivers: takes a connection's buffers out, for example to keep in-flight bytes alive until a cancelled send
+    /// has completed.
+    pub fn detach(&mut self, conn: ConnId) -> OutgoingBuffer {
+        let Some(index) = self.slots.get(conn.0 as usize).copied().filter(|index| *index != NONE) else {
+            return OutgoingBuffer::default();
+        };
+        let taken = core::mem::take(&mut self.pool[index as usize]);
+        self.release(conn);
+        taken
+    }
+
+    fn get(&self, conn: ConnId) -> Option<&OutgoingBuffer> {
+        let index = *self.slots.get(conn.0 as usize)?;
+        (index != NONE).then(|| &self.pool[index as usize])
+    }
+
+    fn get_mut(&mut self, conn: ConnId) -> Option<&mut OutgoingBuffer> {
+        let index = *self.slots.get(conn.0 as usize)?;
+        (index != NONE).then(|| &mut self.pool[index as usize])
+    }
+
+    fn occupied<'a>(
+        slots: &mut Vec<u32>,
+        pool: &'a mut Vec<OutgoingBuffer>,
+        free: &mut Vec<u32>,
+        conn: ConnId,
+    ) -> &'a mut OutgoingBuffer {
+        let slot = conn.0 as usize;
+        if slot >= slots.len() {
+            slots.resize(slot + 1, NONE);
+        }
+        if slots[slot] == NONE {
+            slots[slot] = free.pop().unwrap_or_else(|| {
+                pool.push(OutgoingBuffer::default());
+                u32::try_from(pool.len() - 1).expect("fewer than 2^32 buffers")
+            });
+        }
+        &mut pool[slots[slot] as usize]
+    }
+}
+
+/// What [`Outbox::sent`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes of the send that the kernel has still to take: send [`Outbox::rest_of_send`] next.
+    pub rest: usize,
+    /// Bytes appended meanwhile: call [`Outbox::start_send`] when `rest` is 0.
+    pub pending: usize,
+    /// Tell the machine [`Input::Drained`](super::Input::Drained).
+    pub drained: bool,
+}

@@ -12,3 +12,4 @@
 extern crate alloc;
 
 pub mod machine;
+pub mod settings;

@@ -1,0 +1,131 @@
+//! What an operator can set for a shard, with EMQX's names and defaults.
+//!
+//! Plain values, already checked; parsing files and command lines is the binary's work. Every field names its EMQX key.
+
+use alloc::string::String;
+use core::time::Duration;
+
+/// How a shared subscription picks the member that receives a message (`mqtt.shared_subscription_strategy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ShareStrategy {
+    /// Any member, each with the same chance.
+    Random,
+    /// Members in turn, one sequence per publisher connection and group.
+    #[default]
+    RoundRobin,
+    /// Members in turn, one sequence per group.
+    RoundRobinPerGroup,
+    /// One member per publisher, kept until it leaves.
+    Sticky,
+    /// Members on the publisher's node first; with one node, the same as [`ShareStrategy::Random`].
+    Local,
+    /// By hash of the topic.
+    HashTopic,
+    /// By hash of the publisher's client identifier.
+    HashClientId,
+}
+
+/// Settings of the MQTT protocol, alike on all shards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `mqtt.max_packet_size`, bytes: a larger packet from a client is refused before its body is buffered.
+    pub max_packet_size: u32,
+    /// `mqtt.max_clientid_len`, bytes.
+    pub max_clientid_len: u16,
+    /// `mqtt.max_topic_levels`.
+    pub max_topic_levels: u16,
+    /// `mqtt.max_qos_allowed`: 0, 1 or 2.
+    pub max_qos_allowed: u8,
+    /// `mqtt.max_topic_alias`: highest alias accepted from a client, and most used towards one.
+    pub max_topic_alias: u16,
+    /// `mqtt.retain_available`.
+    pub retain_available: bool,
+    /// `mqtt.wildcard_subscription`.
+    pub wildcard_subscription: bool,
+    /// `mqtt.shared_subscription`.
+    pub shared_subscription: bool,
+    /// `mqtt.shared_subscription_strategy`.
+    pub shared_subscription_strategy: ShareStrategy,
+    /// `mqtt.ignore_loop_deliver`: gives No Local to clients of MQTT 3.
+    pub ignore_loop_deliver: bool,
+    /// `mqtt.upgrade_qos`: deliver at the higher instead of the lower of published and granted QoS.
+    pub upgrade_qos: bool,
+    /// `mqtt.server_keepalive`, seconds; `None` leaves the client's value.
+    pub server_keepalive: Option<u16>,
+    /// `mqtt.keepalive_multiplier`, in thousandths (1500 is one and a half).
+    pub keepalive_multiplier_permille: u32,
+    /// `mqtt.idle_timeout`: time for the first CONNECT.
+    pub idle_timeout: Duration,
+    /// `mqtt.session_expiry_interval`: for MQTT 3 clients with clean session off.
+    pub session_expiry_interval: Duration,
+    /// `mqtt.message_expiry_interval`: for messages without one; `None` is infinity.
+    pub message_expiry_interval: Option<Duration>,
+    /// `mqtt.max_inflight`: unacknowledged QoS 1 and 2 messages towards a client.
+    pub max_inflight: u16,
+    /// `mqtt.max_mqueue_len`: messages waiting for a client; 0 is unlimited.
+    pub max_mqueue_len: u32,
+    /// `mqtt.mqueue_store_qos0`.
+    pub mqueue_store_qos0: bool,
+    /// `mqtt.retry_interval`: resend unacknowledged messages on a live connection; `None` is infinity.
+    pub retry_interval: Option<Duration>,
+    /// `mqtt.max_awaiting_rel`: inbound QoS 2 messages awaiting PUBREL; 0 is unlimited.
+    pub max_awaiting_rel: u16,
+    /// `mqtt.await_rel_timeout`.
+    pub await_rel_timeout: Duration,
+    /// `mqtt.max_subscriptions` per client; 0 is unlimited.
+    pub max_subscriptions: u32,
+    /// `mqtt.response_information`, sent to clients that ask; empty is not sent.
+    pub response_information: String,
+    /// `retainer.max_payload_size`, bytes: larger messages are routed but not retained.
+    pub retainer_max_payload_size: u32,
+    /// `retainer.backend.max_retained_messages` per shard; 0 is unlimited.
+    pub retainer_max_messages: u64,
+    /// `retainer.stop_publish_clear_msg`: do not forward the empty message that clears a retained one.
+    pub retainer_stop_publish_clear_msg: bool,
+    /// `listeners.tcp.<name>.tcp_options.send_timeout`: a client that takes no byte for this long is closed.
+    pub send_timeout: Duration,
+    /// `listeners.tcp.<name>.max_conn_rate_per_ip`, connections per second and shard from one address; 0 is unlimited.
+    pub max_conn_rate_per_ip: u32,
+    /// `mqtt.max_user_properties` in one packet.
+    pub max_user_properties: u16,
+    /// `mqtt.max_topic_filters` in one SUBSCRIBE or UNSUBSCRIBE.
+    pub max_topic_filters: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_packet_size: 1024 * 1024,
+            max_clientid_len: 65535,
+            max_topic_levels: 128,
+            max_qos_allowed: 2,
+            max_topic_alias: 65535,
+            retain_available: true,
+            wildcard_subscription: true,
+            shared_subscription: true,
+            shared_subscription_strategy: ShareStrategy::RoundRobin,
+            ignore_loop_deliver: false,
+            upgrade_qos: false,
+            server_keepalive: None,
+            keepalive_multiplier_permille: 1500,
+            idle_timeout: Duration::from_secs(15),
+            session_expiry_interval: Duration::from_secs(2 * 3600),
+            message_expiry_interval: None,
+            max_inflight: 32,
+            max_mqueue_len: 1000,
+            mqueue_store_qos0: true,
+            retry_interval: None,
+            max_awaiting_rel: 100,
+            await_rel_timeout: Duration::from_secs(300),
+            max_subscriptions: 0,
+            response_information: String::new(),
+            retainer_max_payload_size: 1024 * 1024,
+            retainer_max_messages: 0,
+            retainer_stop_publish_clear_msg: false,
+            send_timeout: Duration::from_secs(15),
+            max_conn_rate_per_ip: 0,
+            max_user_properties: 1024,
+            max_topic_filters: 1024,
+        }
+    }
+}

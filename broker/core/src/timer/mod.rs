@@ -1,0 +1,7 @@
+//! Timers of one shard: a hierarchical wheel over virtual time in milliseconds.
+//!
+//! Absent: clocks. Time passes when [`Wheel::advance`] says so.
+
+mod wheel;
+
+pub use wheel::{TimerId, Wheel};

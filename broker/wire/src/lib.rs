@@ -33,6 +33,7 @@ pub use packet::auth::Auth;
 pub use packet::connack::{ConnAck, ConnAckProperties};
 pub use packet::connect::{Connect, ConnectProperties, Will};
 pub use packet::disconnect::Disconnect;
+pub use packet::message_properties::MessageProperties;
 pub use packet::publish::Publish;
 pub use packet::publish_out::PublishOut;
 pub use packet::publish_properties::{PublishProperties, SubscriptionIds};

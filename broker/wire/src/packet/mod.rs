@@ -12,17 +12,18 @@ pub(crate) mod auth;
 pub(crate) mod connack;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
+pub(crate) mod message_properties;
 pub(crate) mod publish;
 pub(crate) mod publish_out;
 pub(crate) mod publish_properties;
 pub(crate) mod suback;
 pub(crate) mod subscribe;
 pub(crate) mod unsubscribe;
+mod within;
 
 /// Any control packet.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names are the standard's")]
-#[expect(clippy::large_enum_variant, reason = "a view lives on the stack and is used at once")]
 pub enum Packet<'a> {
     Connect(Connect<'a>),
     ConnAck(ConnAck<'a>),

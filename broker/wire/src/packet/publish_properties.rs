@@ -67,13 +67,17 @@ impl<'a> PublishProperties<'a> {
         raw: &[],
     };
 
+    /// Decodes a block without its length.
+    ///
+    /// # Errors
+    /// A property that is not of PUBLISH, is there twice, or has a value that it may not have.
     #[inline]
-    pub(crate) fn decode(block: &'a [u8]) -> Result<Self, DecodeError> {
+    pub fn decode(block: &'a [u8]) -> Result<Self, DecodeError> {
         if block.is_empty() {
-            Ok(Self::NONE)
-        } else {
-            Self::decode_some(block, PUBLISH).map(|(properties, _)| properties)
+            return Ok(Self::NONE);
         }
+        let (properties, _) = Self::decode_some(block, PUBLISH)?;
+        Ok(properties)
     }
 
     /// Decodes will properties: those of the message and the delay in seconds.
@@ -150,9 +154,16 @@ impl Default for PublishProperties<'_> {
 }
 
 impl PartialEq for PublishProperties<'_> {
-    /// Properties are equal as octets: their order is part of a message.
+    /// Equal in what they say: the order of different properties, and so `raw`, says nothing.
     fn eq(&self, other: &Self) -> bool {
-        self.raw == other.raw
+        self.topic_alias == other.topic_alias
+            && self.message_expiry == other.message_expiry
+            && self.payload_format == other.payload_format
+            && self.response_topic == other.response_topic
+            && self.correlation_data == other.correlation_data
+            && self.content_type == other.content_type
+            && self.user_properties == other.user_properties
+            && self.subscription_ids().eq(other.subscription_ids())
     }
 }
 

@@ -1,1 +1,62 @@
-//! placeholder
+//! Drivers: what turns a shard's effects into system calls.
+//!
+//! A driver owns the sockets of one shard and runs one [`Machine`] on the calling thread: it tells the machine what the
+//! kernel reports and carries out what the machine asks for. [`run`] is the whole interface; everything before it is
+//! preparation that a process does once ([`probe()`], [`listen()`], [`links()`], [`Control::new`]).
+//!
+//! | driver | what it is |
+//! |---|---|
+//! | [`DriverKind::Uring`] | the default: one io_uring a shard, one kernel entry a turn |
+//! | [`DriverKind::Epoll`] | edge-triggered epoll, for kernels and containers that do not allow io_uring |
+//! | [`DriverKind::Monoio`], [`DriverKind::Glommio`] | runtimes to compare with, behind cargo features |
+//!
+//! Absent here: TLS, WebSocket and every other protocol (machines do that), thread creation and pinning (the caller's
+//! affair), and any knowledge of MQTT.
+
+mod clock;
+mod control;
+mod epoll;
+mod kind;
+mod links;
+mod listen;
+mod options;
+mod port;
+mod probe;
+mod shard;
+mod socket;
+mod stats;
+mod table;
+mod timers;
+mod uring;
+
+pub use control::Control;
+pub use kind::{DriverKind, UnknownDriver};
+pub use links::{Links, links, links_with_capacity};
+pub use listen::{Listening, listen};
+pub use options::{Options, Setup};
+pub use probe::{Features, probe};
+pub use ringmq_core::machine::Machine;
+pub use stats::Stats;
+
+use std::io;
+
+/// Runs one shard on the calling thread until [`Control::request_stop`] and the machine's last connection is gone, or
+/// [`Options::stop_timeout`] has passed.
+///
+/// # Errors
+/// - [`io::ErrorKind::Unsupported`] when `kind` is not built in, or the kernel refuses io_uring; the text says what to
+///   do instead.
+/// - Whatever the operating system answers when a ring, an epoll instance or its buffers cannot be made. Errors of
+///   single connections never end a shard; they are told to the machine.
+pub fn run<M: Machine>(kind: DriverKind, setup: Setup, machine: M) -> io::Result<Stats> {
+    match kind {
+        DriverKind::Uring => uring::run(setup, machine),
+        DriverKind::Epoll => epoll::run(setup, machine),
+        DriverKind::Monoio | DriverKind::Glommio => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!(
+                "the {kind} driver is not built in: build with `--features {kind}`, or use --driver uring or epoll"
+            ),
+        )),
+    }
+}

@@ -1,0 +1,115 @@
+//! How other threads reach the shards of a process: stop, wake, and read the counters.
+
+use crate::stats::{SharedStats, Stats};
+use ringmq_core::machine::{SHARDS_MAX, ShardId};
+use ringmq_mesh::park::Parking;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// What other threads know of one shard.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    /// An eventfd: what a thread without a ring rings to wake the shard.
+    doorbell: OwnedFd,
+    stop: AtomicBool,
+    /// True while the shard sleeps or is about to, and wants to be woken.
+    pub(crate) parking: Parking,
+    /// A duplicate of the shard's ring descriptor, so that its number cannot come to mean something else while another
+    /// shard may still send to it.
+    pub(crate) ring: OnceLock<OwnedFd>,
+    pub(crate) stats: SharedStats,
+}
+
+/// Handle to all shards of a process. Cheap to clone; any thread may use it.
+#[derive(Debug, Clone)]
+pub struct Control {
+    seats: Arc<[Seat]>,
+}
+
+impl Control {
+    /// For a process of `shards` shards. Give a clone to every shard's [`Setup`](crate::Setup).
+    ///
+    /// # Errors
+    /// When the operating system has no descriptor left for an eventfd.
+    ///
+    /// # Panics
+    /// If `shards` is 0 or more than [`SHARDS_MAX`].
+    pub fn new(shards: usize) -> io::Result<Self> {
+        assert!((1..=SHARDS_MAX).contains(&shards), "1 to {SHARDS_MAX} shards");
+        let seats = (0..shards).map(|_| {
+            Ok(Seat {
+                doorbell: eventfd()?,
+                stop: AtomicBool::new(false),
+                parking: Parking::new(),
+                ring: OnceLock::new(),
+                stats: SharedStats::default(),
+            })
+        });
+        Ok(Self { seats: seats.collect::<io::Result<_>>()? })
+    }
+
+    /// Number of shards.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Asks every shard to stop: each gives its machine [`Input::Stop`](ringmq_core::machine::Input::Stop) once, soon.
+    /// Asking again changes nothing. Only atomics and `write(2)`: a signal handler may call it.
+    pub fn request_stop(&self) {
+        for seat in self.seats.iter() {
+            seat.stop.store(true, Ordering::SeqCst);
+            seat.ring_doorbell();
+        }
+    }
+
+    /// The counters of one shard as of its latest publication: when it last slept, at most 64 turns ago.
+    ///
+    /// # Panics
+    /// If there is no such shard.
+    #[must_use]
+    pub fn stats(&self, shard: ShardId) -> Stats {
+        self.seat(shard).stats.read()
+    }
+
+    pub(crate) fn seat(&self, shard: ShardId) -> &Seat {
+        &self.seats[usize::from(shard.0)]
+    }
+}
+
+impl Seat {
+    pub(crate) fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn doorbell(&self) -> RawFd {
+        self.doorbell.as_raw_fd()
+    }
+
+    /// Wakes the shard from any thread.
+    pub(crate) fn ring_doorbell(&self) {
+        let one = 1_u64;
+        // SAFETY: writes the eight bytes of a local integer to a descriptor that `self` keeps open. The only possible
+        // failure is a counter at its maximum, and then the shard is being woken already.
+        unsafe { libc::write(self.doorbell(), (&raw const one).cast(), size_of::<u64>()) };
+    }
+
+    /// Resets the doorbell once it has been heard.
+    pub(crate) fn silence_doorbell(&self) {
+        let mut count = 0_u64;
+        // SAFETY: reads at most eight bytes into a local integer of that size; the descriptor does not block.
+        unsafe { libc::read(self.doorbell(), (&raw mut count).cast(), size_of::<u64>()) };
+    }
+}
+
+fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: eventfd takes no pointers.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

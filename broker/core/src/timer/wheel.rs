@@ -138,16 +138,14 @@ impl Wheel {
     pub fn advance(&mut self, now_ms: u64, limit: usize, fire: &mut Vec<u32>) -> bool {
         let mut left = limit.max(1);
         loop {
-            let Some((slot, start)) = self.first_slot() else {
+            let Some((slot, start)) = self.first_slot().filter(|(_, start)| *start <= now_ms) else {
                 self.reached = self.reached.max(now_ms);
                 return false;
             };
-            if start > now_ms {
-                self.reached = self.reached.max(now_ms);
-                return false;
-            }
             self.reached = self.reached.max(start);
-            self.coming_down = if slot < LEVEL_SLOTS { NONE } else { slot };
+            if slot >= LEVEL_SLOTS {
+                self.coming_down = slot;
+            }
             while self.heads[slot as usize] != NONE {
                 if left == 0 {
                     return true;
@@ -162,12 +160,12 @@ impl Wheel {
                     self.link(index);
                 }
             }
-            self.coming_down = NONE;
         }
     }
 
     /// When [`Wheel::advance`] should be called next; `None` if there is no timer. Never later than the first timer is
-    /// due, and earlier by less than the width of the slot it sits in.
+    /// due, and earlier by less than the width of the slot it sits in. A time already reached while the last call left
+    /// something over.
     #[must_use]
     pub fn next_deadline_ms(&self) -> Option<u64> {
         self.first_slot().map(|(_, start)| start.max(self.reached))
@@ -175,7 +173,7 @@ impl Wheel {
 
     /// The slot with the earliest timers, and when it begins.
     fn first_slot(&self) -> Option<(u32, u64)> {
-        if self.coming_down != NONE && self.heads[self.coming_down as usize] != NONE {
+        if self.coming_down != NONE {
             return Some((self.coming_down, self.reached));
         }
         // Everything on a level is earlier than everything on the levels above, because it shares more digits with the
@@ -223,6 +221,9 @@ impl Wheel {
         self.heads[slot as usize] = next;
         if next == NONE {
             self.occupied[(slot / LEVEL_SLOTS) as usize] &= !(1 << (slot % LEVEL_SLOTS));
+            if slot == self.coming_down {
+                self.coming_down = NONE;
+            }
         }
     }
 
@@ -245,3 +246,7 @@ impl Wheel {
         self.len -= 1;
     }
 }
+
+#[cfg(test)]
+#[path = "wheel_tests.rs"]
+mod tests;

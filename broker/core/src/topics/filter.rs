@@ -14,8 +14,7 @@ const SHARE_PREFIX: &str = "$share/";
 /// EMQX's prefix for a shared subscription without a name.
 const QUEUE_PREFIX: &str = "$queue/";
 
-/// The group that subscriptions with `$queue/` belong to. No `$share/` name can be equal to it in effect: EMQX treats
-/// `$share/$queue/x` and `$queue/x` as the same group, and so does this.
+/// The group that subscriptions with `$queue/` belong to. As in EMQX, `$share/$queue/x` is the same group.
 pub const QUEUE_GROUP: &str = "$queue";
 
 /// A filter as a client sent it, taken apart.
@@ -151,3 +150,7 @@ pub fn has_wildcard(filter: &str) -> bool {
 pub fn topic_levels(topic: &str) -> usize {
     1 + memchr::memchr_iter(b'/', topic.as_bytes()).count()
 }
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;

@@ -1,14 +1,18 @@
 //! The subscriptions of one shard.
 
+use super::cache::Cache;
 use super::filter;
+use super::hash::{Named, Partitioned, SeededHash};
 use super::subscriber::Subscriber;
+use super::subscribers::Subscribers;
+use super::text::Text;
+use super::trie::Trie;
 use crate::slab::Slab;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// A filter with at least one subscriber. Valid until its last subscriber leaves; the number may then be reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct FilterId(u32);
 
 /// What [`Index::subscribe`] did.
@@ -61,61 +65,91 @@ pub struct FanOut {
 
 #[derive(Debug)]
 struct Filter {
-    text: Box<str>,
-    subscribers: Vec<Subscriber>,
+    text: Text,
+    subscribers: Subscribers,
 }
+
+const _: () = assert!(size_of::<Filter>() == 48);
 
 /// Filters and their subscribers.
 #[derive(Debug)]
 pub struct Index {
     filters: Slab<Filter>,
-    by_text: BTreeMap<Box<str>, FilterId>,
+    /// All filters, those with wildcards too.
+    by_text: Partitioned<Named>,
+    /// Those with wildcards.
+    trie: Trie,
+    cache: Cache,
+    hash: SeededHash,
 }
 
 impl Index {
     /// An empty index. The seed makes its hash functions unpredictable to clients.
     #[must_use]
-    pub fn new(_seed: u64) -> Self {
-        Self { filters: Slab::new(), by_text: BTreeMap::new() }
+    pub fn new(seed: u64) -> Self {
+        Self {
+            filters: Slab::new(),
+            by_text: Partitioned::default(),
+            trie: Trie::new(),
+            cache: Cache::new(),
+            hash: SeededHash::new(seed),
+        }
     }
 
     /// Adds a subscriber to a well-formed filter (without share prefix), or replaces its earlier subscription to it.
+    ///
+    /// # Panics
+    /// With 2^31 - 1 filters.
     pub fn subscribe(&mut self, filter: &str, subscriber: Subscriber) -> Subscribed {
-        let Some(id) = self.find(filter) else {
-            let id =
-                FilterId(self.filters.insert(Filter { text: filter.into(), subscribers: Vec::from([subscriber]) }));
-            self.by_text.insert(filter.into(), id);
-            return Subscribed { id, new_filter: true, replaced: None };
-        };
-        let list = &mut self.filters.get_mut(id.0).expect("known filter").subscribers;
-        let replaced = match list.binary_search_by_key(&subscriber.id, |held| held.id) {
-            Ok(at) => Some(core::mem::replace(&mut list[at], subscriber)),
-            Err(at) => {
-                list.insert(at, subscriber);
-                None
-            }
-        };
-        Subscribed { id, new_filter: false, replaced }
+        let hash = self.hash.bytes(filter.as_bytes());
+        if let Some(id) = self.find_hashed(hash, filter.as_bytes()) {
+            let replaced = self.filters.get_mut(id.0).expect("known filter").subscribers.insert(subscriber);
+            return Subscribed { id, new_filter: false, replaced };
+        }
+        let id = self.filters.insert(Filter { text: Text::new(filter), subscribers: Subscribers::One(subscriber) });
+        self.by_text.insert(hash, Named { hash, id }, |named| named.hash);
+        if filter::has_wildcard(filter) {
+            self.cache.invalidate();
+            let filters = &self.filters;
+            self.trie.insert(&self.hash, id, |id| filters.get(id).expect("filter in the trie").text.as_str());
+        }
+        Subscribed { id: FilterId(id), new_filter: true, replaced: None }
     }
 
     /// Ends a subscription. `None` if the subscriber has none to this filter.
+    ///
+    /// # Panics
+    /// Never: the index's parts agree.
     pub fn unsubscribe(&mut self, id: FilterId, subscriber: u32) -> Option<Unsubscribed> {
-        let list = &mut self.filters.get_mut(id.0)?.subscribers;
-        let at = list.binary_search_by_key(&subscriber, |held| held.id).ok()?;
-        let subscriber = list.remove(at);
-        let mut filter_gone = None;
-        if list.is_empty() {
-            let filter = self.filters.remove(id.0)?;
-            self.by_text.remove(&filter.text);
-            filter_gone = Some(filter.text);
+        let removed = self.filters.get_mut(id.0)?.subscribers.remove(subscriber)?;
+        let filter_gone = removed.last.then(|| self.remove_filter(id.0));
+        Some(Unsubscribed { subscriber: removed.subscriber, filter_gone })
+    }
+
+    fn remove_filter(&mut self, id: u32) -> Box<str> {
+        let text = self.filters.remove(id).expect("known filter").text;
+        let hash = self.hash.bytes(text.as_bytes());
+        self.by_text.remove(hash, |named| named.id == id, |named| named.hash).expect("filter by its text");
+        let text = text.into_boxed_str();
+        if filter::has_wildcard(&text) {
+            self.cache.invalidate();
+            self.trie.remove(&self.hash, id, &text);
         }
-        Some(Unsubscribed { subscriber, filter_gone })
+        text
     }
 
     /// The filter with this text.
     #[must_use]
     pub fn find(&self, filter: &str) -> Option<FilterId> {
-        self.by_text.get(filter).copied()
+        self.find_hashed(self.hash.bytes(filter.as_bytes()), filter.as_bytes())
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: u32, filter: &[u8]) -> Option<FilterId> {
+        let is_filter = |named: &Named| {
+            named.hash == hash && self.filters.get(named.id).is_some_and(|held| held.text.as_bytes() == filter)
+        };
+        self.by_text.find(hash, is_filter).map(|named| FilterId(named.id))
     }
 
     /// The text of a filter.
@@ -124,7 +158,7 @@ impl Index {
     /// If the filter is gone.
     #[must_use]
     pub fn filter(&self, id: FilterId) -> &str {
-        &self.filters.get(id.0).expect("filter with a subscriber").text
+        self.filters.get(id.0).expect("filter with a subscriber").text.as_str()
     }
 
     /// Distinct filters.
@@ -139,10 +173,27 @@ impl Index {
         self.filters.is_empty()
     }
 
-    /// Puts every filter that matches the topic into `out`, after clearing it.
+    /// Puts every filter that matches the topic name into `out`, after clearing it.
     pub fn matching(&mut self, topic: &str, out: &mut Matches) {
         out.ids.clear();
-        out.ids.extend(self.by_text.iter().filter(|(text, _)| filter::matches(text, topic)).map(|(_, id)| *id));
+        let hash = self.hash.bytes(topic.as_bytes());
+        if let Some(id) = self.find_hashed(hash, topic.as_bytes()) {
+            // A name with wildcards is no topic; should one come, the trie finds the filter of the same text.
+            if self.trie.is_empty() || !filter::has_wildcard(topic) {
+                out.ids.push(id);
+            }
+        }
+        if self.trie.is_empty() {
+            return;
+        }
+        if let Some(ids) = self.cache.get(hash, topic) {
+            out.ids.extend_from_slice(ids);
+            return;
+        }
+        let exact = out.ids.len();
+        let text = |id| self.filters.get(id).expect("filter in the trie").text.as_bytes();
+        self.trie.matching(&self.hash, topic, text, |id| out.ids.push(FilterId(id)));
+        self.cache.put(hash, topic, &out.ids[exact..]);
     }
 
     /// Subscribers of a filter; 0 if the filter is gone.
@@ -154,16 +205,15 @@ impl Index {
     /// The subscription of one subscriber to a filter.
     #[must_use]
     pub fn subscriber(&self, id: FilterId, subscriber: u32) -> Option<&Subscriber> {
-        let list = &self.filters.get(id.0)?.subscribers;
-        list.binary_search_by_key(&subscriber, |held| held.id).ok().map(|at| &list[at])
+        self.filters.get(id.0)?.subscribers.get(subscriber)
     }
 
     /// The next subscribers of a filter in order of their ids, beginning with the first whose id is greater than
     /// `after`. Empty only at the end. For use within one turn; a fan-out that lasts longer needs [`Index::fan_out`].
     #[must_use]
+    #[inline]
     pub fn chunk_from(&self, id: FilterId, after: Option<u32>) -> &[Subscriber] {
-        let list = self.filters.get(id.0).map_or(&[][..], |filter| &filter.subscribers);
-        &list[list.partition_point(|held| after.is_some_and(|after| held.id <= after))..]
+        self.filters.get(id.0).map_or(&[], |filter| filter.subscribers.chunk_from(after))
     }
 
     /// Begins a walk over a filter's subscribers that may last several turns.
@@ -185,3 +235,7 @@ impl Index {
         chunk
     }
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

@@ -5,9 +5,15 @@
 //!
 //! Absent: who a subscriber is. The index knows numbers; sessions and shared groups are kept elsewhere.
 
+mod cache;
 pub mod filter;
+mod hash;
 mod index;
+mod levels;
 mod subscriber;
+mod subscribers;
+mod text;
+mod trie;
 
 pub use index::{FanOut, FilterId, Index, Matches, Subscribed, Unsubscribed};
 pub use subscriber::{SubOptions, Subscriber};

@@ -8,7 +8,7 @@
 //! packet order, packet identifiers in use, topic alias tables, quotas, matching and authorisation. There is no I/O,
 //! no clock and no allocation except in the caller's buffers.
 //!
-//! Normative statements are tagged `[MQTT-…]` by their number in MQTT 5.0 and `[MQTT3-…]` by their number in MQTT 3.1.1.
+//! Normative statements are tagged by their number: `[MQTT-…]` in MQTT 5.0 and `[MQTT3-…]` in MQTT 3.1.1.
 #![no_std]
 #![forbid(unsafe_code)]
 

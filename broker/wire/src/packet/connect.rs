@@ -193,8 +193,8 @@ impl<'a> Connect<'a> {
     /// Decodes the body.
     ///
     /// # Errors
-    /// `UNSUPPORTED_PROTOCOL_VERSION` for an unknown protocol name or level; otherwise what makes the packet malformed or
-    /// a protocol error [MQTT-3.1.4-1] [MQTT3-3.1.4-1].
+    /// `UNSUPPORTED_PROTOCOL_VERSION` for an unknown protocol name or level; otherwise what makes the packet malformed
+    /// or a protocol error [MQTT-3.1.4-1] [MQTT3-3.1.4-1].
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut from = Reader::new(body);
         let (version, bridge) = protocol(&mut from)?;

@@ -72,7 +72,8 @@ impl<'a> UnsubAck<'a> {
     /// Decodes the body.
     ///
     /// # Errors
-    /// In MQTT 5 no code at all, or one that is not of UNSUBACK [MQTT-3.11.3-2]; in MQTT 3 anything after the identifier.
+    /// In MQTT 5 no code at all, or one that is not of UNSUBACK [MQTT-3.11.3-2]; in MQTT 3 anything after the
+    /// identifier.
     pub fn decode(body: &'a [u8], version: Version) -> Result<Self, DecodeError> {
         let mut from = Reader::new(body);
         let packet_id = from.packet_id()?;

@@ -165,3 +165,101 @@ impl Counts {
         if to >= from { to - from } else { to + self.fingerprints.len() - from }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{HashMap, HashSet};
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Increment(u64),
+        Decrement(u64),
+        StartWalk,
+        Walk(usize),
+    }
+
+    /// Fingerprints in few clusters, some of which wrap around the end of the table.
+    fn fingerprint() -> impl Strategy<Value = u64> {
+        (0..5_u64, 1..12_u64)
+            .prop_map(|(cluster, offset)| (u64::MAX / 4).wrapping_mul(cluster).wrapping_sub(6).wrapping_add(offset))
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            5 => fingerprint().prop_map(Step::Increment),
+            5 => fingerprint().prop_map(Step::Decrement),
+            1 => Just(Step::StartWalk),
+            3 => (1..6_usize).prop_map(Step::Walk),
+        ];
+        prop::collection::vec(step, 0..400)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+        /// Counts as a map of numbers does; a walk visits everything that was there from its begin to its end.
+        #[test]
+        fn counts_and_walks(steps in steps()) {
+            let mut counts = Counts::default();
+            let mut model: HashMap<u64, u32> = HashMap::new();
+            let mut owed: HashSet<u64> = HashSet::new();
+            for step in steps {
+                match step {
+                    Step::Increment(0) | Step::Decrement(0) => {}
+                    Step::Increment(fingerprint) => {
+                        let count = model.entry(fingerprint).or_default();
+                        *count += 1;
+                        prop_assert_eq!(counts.increment(fingerprint), *count == 1);
+                    }
+                    Step::Decrement(fingerprint) => {
+                        let Some(count) = model.get_mut(&fingerprint) else { continue };
+                        *count -= 1;
+                        prop_assert_eq!(counts.decrement(fingerprint), *count == 0);
+                        if *count == 0 {
+                            model.remove(&fingerprint);
+                            owed.remove(&fingerprint);
+                        }
+                    }
+                    Step::StartWalk => {
+                        counts.start_walk();
+                        owed = model.keys().copied().collect();
+                    }
+                    Step::Walk(slots) => {
+                        let walking = counts.is_walking();
+                        let ended = counts.walk(slots, |fingerprint| {
+                            owed.remove(&fingerprint);
+                        });
+                        prop_assert_eq!(ended, !counts.is_walking());
+                        prop_assert!(!walking || !ended || owed.is_empty(), "a walk left something out");
+                    }
+                }
+                prop_assert_eq!(counts.len(), model.len());
+                let all: HashSet<u64> = counts.iter().collect();
+                prop_assert!(all.iter().all(|fingerprint| model.contains_key(fingerprint)) && all.len() == model.len());
+            }
+        }
+
+        /// The memory that the module promises, while keys are only added.
+        #[test]
+        fn at_most_23_bytes_a_key_while_growing(fingerprints in prop::collection::hash_set(1..u64::MAX, 20..400)) {
+            let mut counts = Counts::default();
+            for fingerprint in fingerprints {
+                counts.increment(fingerprint);
+                let bytes = 12 * counts.fingerprints.capacity();
+                prop_assert!(counts.len() < 20 || bytes <= 23 * counts.len(), "{} for {}", bytes, counts.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_count_never_falls() {
+        let mut counts = Counts::default();
+        assert!(counts.increment(5));
+        let slot = counts.find(5).unwrap();
+        counts.counts[slot] = u32::MAX - 1;
+        assert!(!counts.increment(5) && !counts.increment(5) && !counts.decrement(5));
+        assert_eq!((counts.counts[slot], counts.len()), (u32::MAX, 1));
+    }
+}

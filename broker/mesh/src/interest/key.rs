@@ -153,3 +153,64 @@ fn fold(a: u64, b: u64) -> u64 {
 fn non_zero(hash: u64) -> u64 {
     hash.max(1)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof!["[ab/]{0,20}", "[a-c]{0,9}(/[a-c]{0,9}){0,4}", "[ä€/]{0,12}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        /// Prefixes are what splitting at every `/` gives, and the deepest is the whole name's.
+        #[test]
+        fn prefixes_are_those_of_the_levels(name in name(), seed: u64) {
+            let hasher = Hasher::new(seed);
+            let levels: Vec<&str> = name.split('/').collect();
+            let each: Vec<u64> =
+                (1..=levels.len()).map(|depth| hasher.prefixes(&levels[..depth].join("/")).last().unwrap()).collect();
+            prop_assert_eq!(hasher.prefixes(&name).collect::<Vec<_>>(), each);
+        }
+
+        /// Where the first wildcard stands decides the key.
+        #[test]
+        fn filters_are_announced_by_their_literal_levels(name in name(), tail in "(/[a+]{1}){0,3}(/#)?", seed: u64) {
+            let hasher = Hasher::new(seed);
+            let depth = name.split('/').count();
+            let wildcard = hasher.key(&format!("{name}/+{tail}"));
+            prop_assert_eq!(wildcard.depth, Some(depth));
+            prop_assert_eq!(Some(wildcard.fingerprint), hasher.prefixes(&name).last());
+            prop_assert_eq!(hasher.key(&name), Key { fingerprint: hasher.exact(&name), depth: None });
+            prop_assert_eq!(hasher.key(&format!("+{tail}")), Key { fingerprint: hasher.root(), depth: Some(0) });
+        }
+    }
+
+    /// All names of up to 12 characters from a small alphabet, by three seeds: no two keys of either kind share a
+    /// fingerprint, and the fingerprints' high bits, which choose the slot, are evenly spread.
+    #[test]
+    fn keys_are_told_apart() {
+        for seed in [0, 1, u64::MAX] {
+            let hasher = Hasher::new(seed);
+            let mut seen = HashMap::from([(hasher.root(), "root".to_owned())]);
+            let mut slots = [0_u32; 64];
+            for length in 0..=12 {
+                for bits in 0..1_u32 << length {
+                    let name: String = (0..length).map(|at| if bits >> at & 1 == 0 { '/' } else { 'a' }).collect();
+                    let exact = hasher.exact(&name);
+                    let prefix = hasher.prefixes(&name).last().unwrap();
+                    for (key, kind) in [(exact, "exact"), (prefix, "prefix")] {
+                        slots[(key >> 58) as usize] += 1;
+                        assert_eq!(seen.insert(key, format!("{kind} {name}")), None, "collides with {kind} {name}");
+                    }
+                }
+            }
+            // 16,382 keys on 64 slots: 256 expected, standard deviation 16.
+            assert!(slots.iter().all(|count| (176..336).contains(count)), "{slots:?}");
+        }
+    }
+}

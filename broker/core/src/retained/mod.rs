@@ -6,21 +6,28 @@
 //!
 //! Absent: what a retained message is, when it expires, and limits on their number.
 
-use crate::topics::filter;
+mod key;
+mod walk;
+
+use crate::topics::{Text, filter};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
+use core::cmp::Ordering;
 use core::ops::Bound;
+use key::{Levelled, Sought, TopicKey, level_order};
+use walk::Standing;
 
-/// Where a walk over retained messages goes on.
+/// Where a walk over retained messages goes on: at the first topic that is not before this text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    after: Box<str>,
+    from: Box<str>,
 }
 
 /// Topic -> `V`.
 #[derive(Debug)]
 pub struct Store<V> {
-    topics: BTreeMap<Box<str>, V>,
+    topics: BTreeMap<TopicKey, V>,
 }
 
 impl<V> Default for Store<V> {
@@ -50,27 +57,24 @@ impl<V> Store<V> {
 
     /// Sets the value of a topic and returns the one it replaces.
     pub fn insert(&mut self, topic: &str, value: V) -> Option<V> {
-        if let Some(held) = self.topics.get_mut(topic) {
-            return Some(core::mem::replace(held, value));
-        }
-        self.topics.insert(topic.into(), value)
+        self.topics.insert(TopicKey(Text::new(topic)), value)
     }
 
     /// Takes a topic's value out.
     pub fn remove(&mut self, topic: &str) -> Option<V> {
-        self.topics.remove(topic)
+        self.topics.remove(&Sought(topic.as_bytes()) as &dyn Levelled)
     }
 
     /// A topic's value.
     #[must_use]
     pub fn get(&self, topic: &str) -> Option<&V> {
-        self.topics.get(topic)
+        self.topics.get(&Sought(topic.as_bytes()) as &dyn Levelled)
     }
 
     /// A topic's value, to change it.
     #[must_use]
     pub fn get_mut(&mut self, topic: &str) -> Option<&mut V> {
-        self.topics.get_mut(topic)
+        self.topics.get_mut(&Sought(topic.as_bytes()) as &dyn Levelled)
     }
 
     /// Visits topics that match a well-formed filter, one slice of the walk: at most `limit` topics (at least one) are
@@ -83,17 +87,50 @@ impl<V> Store<V> {
         limit: usize,
         visit: &mut dyn FnMut(&str, &V),
     ) -> Option<Cursor> {
-        let lower = cursor.as_ref().map_or(Bound::Unbounded, |cursor| Bound::Excluded(&*cursor.after));
-        let mut left = limit.max(1);
-        for (topic, value) in self.topics.range::<str, _>((lower, Bound::Unbounded)) {
-            if filter::matches(filter, topic) {
-                visit(topic, value);
+        if !filter::has_wildcard(filter) {
+            if let Some(value) = self.get(filter) {
+                visit(filter, value);
             }
-            left -= 1;
-            if left == 0 {
-                return Some(Cursor { after: topic.clone() });
-            }
+            return None;
         }
-        None
+        let mut bound = String::new();
+        match cursor {
+            Some(cursor) => bound = cursor.from.into(),
+            None => walk::begin(filter, &mut bound),
+        }
+        let mut left = limit.max(1);
+        let mut next = String::new();
+        // One look-up in the map for every run of topics.
+        loop {
+            let lower = Bound::Included(&Sought(bound.as_bytes()) as &dyn Levelled);
+            let mut skipping = false;
+            let mut run_ended = false;
+            for (topic, value) in self.topics.range::<dyn Levelled, _>((lower, Bound::Unbounded)) {
+                if skipping && level_order(topic.bytes(), next.as_bytes()) == Ordering::Less {
+                    run_ended = true;
+                    break;
+                }
+                let topic = topic.0.as_str();
+                if left == 0 {
+                    return Some(Cursor { from: topic.into() });
+                }
+                left -= 1;
+                match walk::standing(filter, topic, &mut next) {
+                    Standing::Match => {
+                        visit(topic, value);
+                        skipping = false;
+                    }
+                    Standing::Before => skipping = true,
+                    Standing::Past => return None,
+                }
+            }
+            if !run_ended {
+                return None;
+            }
+            core::mem::swap(&mut bound, &mut next);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

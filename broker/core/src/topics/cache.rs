@@ -1,8 +1,8 @@
 //! The wildcard filters that recent topics matched.
 //!
 //! A direct-mapped cache of fixed size. Every change of the set of wildcard filters makes all entries stale at once by
-//! raising a generation; filters without wildcards do not pass through here, so clients that come and go with filters of
-//! their own do not disturb it.
+//! raising a generation; filters without wildcards do not pass through here, so clients that come and go with filters
+//! of their own do not disturb it.
 
 use super::index::FilterId;
 use alloc::vec::Vec;

@@ -110,9 +110,11 @@ fn check_wildcards(filter: &str) -> Result<bool, FilterError> {
         found = true;
         let starts_level = at == 0 || bytes[at - 1] == b'/';
         match bytes[at] {
-            b'#' if !starts_level || at + 1 != bytes.len() => return Err(FilterError::MultiLevelWildcard), // [MQTT-4.7.1-1]
+            // [MQTT-4.7.1-1]
+            b'#' if !starts_level || at + 1 != bytes.len() => return Err(FilterError::MultiLevelWildcard),
+            // [MQTT-4.7.1-2]
             b'+' if !starts_level || bytes.get(at + 1).is_some_and(|next| *next != b'/') => {
-                return Err(FilterError::SingleLevelWildcard); // [MQTT-4.7.1-2]
+                return Err(FilterError::SingleLevelWildcard);
             }
             _ => {}
         }

@@ -17,3 +17,4 @@ mod trie;
 
 pub use index::{FanOut, FilterId, Index, Matches, Subscribed, Unsubscribed};
 pub use subscriber::{SubOptions, Subscriber};
+pub(crate) use text::Text;

@@ -64,7 +64,8 @@ pub(crate) enum Value<'a> {
     Int(u32),
     Text(&'a str),
     Binary(&'a [u8]),
-    Pair(&'a str, &'a str),
+    /// Two strings, as octets: a decoder counts user properties and reads none.
+    Pair(&'a [u8], &'a [u8]),
 }
 
 impl<'a> Value<'a> {
@@ -104,6 +105,7 @@ impl<'a> Value<'a> {
     }
 }
 
+#[inline]
 fn value<'a>(property: u8, from: &mut Reader<'a>) -> Result<Value<'a>, DecodeError> {
     Ok(match property {
         id::PAYLOAD_FORMAT
@@ -128,7 +130,7 @@ fn value<'a>(property: u8, from: &mut Reader<'a>) -> Result<Value<'a>, DecodeErr
         | id::REASON_STRING => Value::Text(from.string()?),
         id::CORRELATION_DATA | id::AUTHENTICATION_DATA => Value::Binary(from.binary()?),
         // [MQTT-1.5.7-1]
-        id::USER_PROPERTY => Value::Pair(from.string()?, from.string()?),
+        id::USER_PROPERTY => Value::Pair(from.string_octets()?, from.string_octets()?),
         _ => return Err(DecodeError::malformed("unknown property")),
     })
 }
@@ -165,6 +167,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// One the packet may not have is malformed (section 2.2.2.2), one that comes twice is a protocol error.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Property<'a>>, DecodeError> {
         let start = self.from.rest();
         if start.is_empty() {
@@ -303,7 +306,10 @@ impl<'a> Iterator for UserPropertiesIter<'a> {
     fn next(&mut self) -> Option<(&'a str, &'a str)> {
         self.left = self.left.checked_sub(1)?;
         self.properties.find_map(|property| match property.value {
-            Value::Pair(name, value) => Some((name, value)),
+            Value::Pair(name, value) => {
+                // Both were checked when the packet was decoded.
+                Some((str::from_utf8(name).unwrap_or_default(), str::from_utf8(value).unwrap_or_default()))
+            }
             _ => None,
         })
     }

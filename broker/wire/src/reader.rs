@@ -75,6 +75,14 @@ impl<'a> Reader<'a> {
         text::string(self.binary()?)
     }
 
+    /// A UTF-8 Encoded String, checked but given as its octets.
+    #[inline]
+    pub(crate) fn string_octets(&mut self) -> Result<&'a [u8], DecodeError> {
+        let octets = self.binary()?;
+        text::check(octets)?;
+        Ok(octets)
+    }
+
     /// A packet identifier, which is never zero [MQTT-2.2.1-3] [MQTT-2.2.1-4] [MQTT3-2.3.1-1].
     #[inline]
     pub(crate) fn packet_id(&mut self) -> Result<u16, DecodeError> {

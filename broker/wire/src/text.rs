@@ -19,7 +19,6 @@ const fn zero_octet(word: u64) -> u64 {
 /// Not zero if an octet of the word is `+` or `#`, which differ in one bit.
 #[inline]
 const fn wildcard_octet(word: u64) -> u64 {
-    const { assert!(b'+' ^ b'#' == 0x08) };
     zero_octet((word & !(ONES * 0x08)) ^ (ONES * b'#' as u64))
 }
 
@@ -62,6 +61,12 @@ pub(crate) fn topic(bytes: &[u8]) -> Result<(&str, bool), DecodeError> {
     Ok((well_formed(bytes)?, false))
 }
 
+/// Whether the bytes would be a [`string`], for a caller that does not need one yet: ASCII is settled by words alone.
+#[inline]
+pub(crate) fn check(bytes: &[u8]) -> Result<(), DecodeError> {
+    if any_word(bytes, |word| zero_octet(word) | word & HIGHS) { string(bytes).map(|_| ()) } else { Ok(()) }
+}
+
 #[inline]
 fn well_formed(bytes: &[u8]) -> Result<&str, DecodeError> {
     core::str::from_utf8(bytes).map_err(|_| DecodeError::malformed("string is not well-formed UTF-8"))
@@ -71,7 +76,7 @@ fn well_formed(bytes: &[u8]) -> Result<&str, DecodeError> {
 mod tests {
     use alloc::vec;
 
-    use super::{any_word, has_wildcard, string, topic, zero_octet};
+    use super::{any_word, check, has_wildcard, string, topic, zero_octet};
 
     #[test]
     fn forbidden_octets_are_found_at_every_place_of_every_length() {
@@ -85,11 +90,20 @@ mod tests {
                     assert_eq!(any_word(&bytes, zero_octet), octet == 0);
                     assert_eq!(has_wildcard(&bytes), matches!(octet, b'+' | b'#'));
                     assert_eq!(string(&bytes).is_ok(), octet.is_ascii() && octet != 0);
+                    assert_eq!(check(&bytes), string(&bytes).map(|_| ()));
                     let expected = (octet.is_ascii() && octet != 0).then_some(matches!(octet, b'+' | b'#'));
                     assert_eq!(topic(&bytes).ok().map(|(_, wildcard)| wildcard), expected);
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_checked_is_a_string() {
+        for text in ["é", "漢字 and ASCII to fill two words", "\u{FEFF}", "eight of é"] {
+            assert_eq!((check(text.as_bytes()), string(text.as_bytes())), (Ok(()), Ok(text)));
+        }
+        assert!(check(b"\xED\xA0\x80").is_err() && check(b"\xC3").is_err() && check("é\0".as_bytes()).is_err());
     }
 
     #[test]

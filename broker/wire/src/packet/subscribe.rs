@@ -120,7 +120,7 @@ impl<'a> Subscribe<'a> {
         let payload = from.rest();
         let mut filter_count = 0;
         while !from.is_empty() {
-            if from.string()?.is_empty() {
+            if from.string_octets()?.is_empty() {
                 return Err(DecodeError::protocol("empty topic filter"));
             }
             SubscribeOptions::decode(from.u8()?, version)?;

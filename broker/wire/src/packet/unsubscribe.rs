@@ -41,7 +41,7 @@ impl<'a> Unsubscribe<'a> {
         let payload = from.rest();
         let mut filter_count = 0;
         while !from.is_empty() {
-            if from.string()?.is_empty() {
+            if from.string_octets()?.is_empty() {
                 return Err(DecodeError::protocol("empty topic filter"));
             }
             filter_count += 1;

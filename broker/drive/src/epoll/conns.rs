@@ -107,6 +107,12 @@ impl Io {
         (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
+    /// Gives up an outgoing connection that was not established.
+    pub(super) fn abandon(&mut self, slot: u32, cx: &mut Context) {
+        drop(self.vacate(slot, cx));
+        cx.stats.syscalls += 1;
+    }
+
     /// Closes a connection now.
     pub(super) fn drop_conn(&mut self, slot: u32, cx: &mut Context) {
         drop(self.vacate(slot, cx));

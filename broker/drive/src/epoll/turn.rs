@@ -209,8 +209,7 @@ impl<M: Machine> Driver<M> {
         self.shard.cx.stats.syscalls += 1;
         let Some((token, remote)) = self.io.connecting.remove(&slot) else { return };
         if error != 0 {
-            self.io.drop_conn(slot, &mut self.shard.cx);
-            self.shard.cx.stats.closed -= 1;
+            self.io.abandon(slot, &mut self.shard.cx);
             self.shard.cx.failed.push((token, error));
             return;
         }

@@ -1,0 +1,205 @@
+//! What completions mean.
+
+use super::conns::{CANCELLED, CONNECTING, DEPARTING, DYING, ENDED, FLUSHING, LINGERING, OPEN, RECEIVING, SENDING};
+use super::token::{GENERATION_MASK, Op, parse};
+use super::turn::Driver;
+use crate::shard::{ACCEPT_PAUSE, Transport, after};
+use crate::socket;
+use io_uring::cqueue;
+use ringmq_core::machine::{CloseCause, ConnId, Input, Machine, Origin, ShardId};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+impl<M: Machine> Driver<M> {
+    /// Takes note of one completion.
+    pub(super) fn complete(&mut self, completion: &cqueue::Entry) {
+        let (op, generation, slot) = parse(completion.user_data());
+        let (result, flags) = (completion.result(), completion.flags());
+        match op {
+            Op::Receive | Op::Send | Op::Connect => {
+                let conn = self.io.table.at(slot);
+                assert!(conn.generation & GENERATION_MASK == generation, "a slot is free only when all is complete");
+                match op {
+                    Op::Receive => self.received(slot, result, flags),
+                    Op::Send => self.sent(slot, result),
+                    _ => self.connected(slot, result),
+                }
+            }
+            Op::Accept => self.accepted(slot, result, flags),
+            Op::Doorbell => {
+                self.shard.cx.control.seat(self.shard.cx.shard).silence_doorbell();
+                self.shard.cx.stats.syscalls += 1;
+                self.shard.cx.stats.wakes_received += 1;
+                self.shard.cx.traffic();
+                self.doorbell_armed = false;
+            }
+            Op::Woken => {
+                self.shard.cx.stats.wakes_received += 1;
+                self.shard.cx.traffic();
+            }
+            Op::WakeFailed => {
+                // The other ring could not take it: use the bell.
+                let target = ShardId(u8::try_from(slot).expect("a shard's number"));
+                self.shard.cx.control.seat(target).ring_doorbell();
+                self.shard.cx.stats.syscalls += 1;
+            }
+            Op::Nothing => {}
+        }
+    }
+
+    fn accepted(&mut self, index: u32, result: i32, flags: u32) {
+        let cx = &mut self.shard.cx;
+        let listener = self.io.listeners.get_mut(index as usize);
+        if result >= 0 {
+            // SAFETY: the kernel has just made this descriptor and nobody else knows it.
+            let fd = unsafe { OwnedFd::from_raw_fd(result) };
+            cx.stats.syscalls += 1;
+            let peer = socket::peer_addr(fd.as_raw_fd());
+            if let (Some(listener), Some(peer)) = (listener, peer) {
+                if !cqueue::more(flags) {
+                    listener.armed = false;
+                    self.io.accept_due = true;
+                }
+                cx.traffic();
+                cx.stats.accepted += 1;
+                let listener = u16::try_from(index).expect("at most 65,536 listeners");
+                let conn = ConnId(self.io.insert(fd, listener, OPEN));
+                self.shard.step(&mut self.io, Input::Opened { conn, peer, origin: Origin::Accepted { listener } });
+                return;
+            }
+            // Stopped meanwhile, or gone already.
+            self.io.close_fd(fd);
+        }
+        let Some(listener) = self.io.listeners.get_mut(index as usize) else { return };
+        if !cqueue::more(flags) {
+            listener.armed = false;
+            self.io.accept_due = true;
+        }
+        if result < 0 && socket::is_exhaustion(-result) {
+            cx.stats.accept_failures += 1;
+            cx.stats.refused += socket::refuse_waiting(listener.fd.as_raw_fd(), &mut self.io.spare);
+            self.io.accept_at = Some(after(cx.now, ACCEPT_PAUSE));
+        }
+    }
+
+    fn received(&mut self, slot: u32, result: i32, flags: u32) {
+        let conn = self.io.table.at_mut(slot);
+        if !cqueue::more(flags) {
+            conn.flags &= !(RECEIVING | CANCELLED);
+        }
+        let buffer = cqueue::buffer_select(flags);
+        if let (Some(id), Ok(len @ 1..)) = (buffer, usize::try_from(result)) {
+            if conn.has(OPEN) {
+                self.shard.cx.traffic();
+                self.shard.cx.stats.receives += 1;
+                self.shard.cx.stats.received_bytes += len as u64;
+                let bytes = self.buffers.filled(id, len);
+                self.shard.step(&mut self.io, Input::Received { conn: ConnId(slot), bytes });
+            } else if conn.has(DEPARTING) {
+                self.io.keep_for_departure(slot, self.buffers.filled(id, len));
+            }
+        }
+        if let Some(id) = buffer {
+            self.buffers.give_back(id);
+        }
+        match result {
+            1.. => {}
+            0 => self.ended(slot, CloseCause::Peer),
+            error => match -error {
+                libc::ENOBUFS => self.shard.cx.stats.enobufs += 1,
+                libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
+                number => self.ended(slot, CloseCause::Error(number)),
+            },
+        }
+        if !cqueue::more(flags) {
+            self.receive_over(slot);
+        }
+    }
+
+    /// A receive has ended for whatever reason: arm the next one, unless the connection was waiting for this.
+    fn receive_over(&mut self, slot: u32) {
+        let conn = self.io.table.at(slot);
+        if conn.fd < 0 || conn.has(RECEIVING) {
+            return;
+        }
+        if conn.has(DYING | DEPARTING) {
+            self.io.settle(slot, &mut self.shard.cx);
+        } else {
+            self.io.list(slot);
+        }
+    }
+
+    /// The peer's side has ended. What the machine has queued by now is still sent if that is possible.
+    pub(super) fn ended(&mut self, slot: u32, cause: CloseCause) {
+        let conn = self.io.table.at_mut(slot);
+        if conn.has(DYING | DEPARTING) {
+            return;
+        }
+        if cause == CloseCause::Peer {
+            conn.flags |= ENDED;
+        }
+        if conn.has(OPEN) {
+            conn.flags &= !OPEN;
+            self.shard.step(&mut self.io, Input::Closed { conn: ConnId(slot), cause });
+            if cause == CloseCause::Peer {
+                self.io.flush_and_close(slot, &mut self.shard.cx);
+                return;
+            }
+        } else if cause == CloseCause::Peer && conn.has(FLUSHING) && !conn.has(LINGERING) {
+            self.io.finish_flush(slot, &mut self.shard.cx);
+            return;
+        }
+        self.io.die(slot, &mut self.shard.cx);
+    }
+
+    fn sent(&mut self, slot: u32, result: i32) {
+        let id = ConnId(slot);
+        let conn = self.io.table.at_mut(slot);
+        conn.flags &= !SENDING;
+        if conn.has(DYING | DEPARTING) {
+            self.io.settle(slot, &mut self.shard.cx);
+            return;
+        }
+        let count = match usize::try_from(result) {
+            Ok(count) => count,
+            Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) => 0,
+            Err(_) => {
+                self.ended(slot, CloseCause::Error(-result));
+                return;
+            }
+        };
+        let cx = &mut self.shard.cx;
+        cx.stats.sends += 1;
+        cx.stats.sent_bytes += count as u64;
+        let sent = cx.fx.outbox.sent(id, count);
+        if sent.rest > 0 {
+            cx.stats.short_sends += 1;
+            self.io.send_rest(id, &self.shard.cx);
+        } else if sent.pending > 0 {
+            self.io.resending.push(slot);
+        }
+        if sent.drained && self.io.is_open(id) {
+            self.shard.step(&mut self.io, Input::Drained { conn: id });
+        }
+        if self.io.table.at(slot).has(FLUSHING) {
+            self.io.finish_flush(slot, &mut self.shard.cx);
+        }
+    }
+
+    fn connected(&mut self, slot: u32, result: i32) {
+        let Some(connecting) = self.io.connecting.remove(&slot) else { return };
+        let conn = self.io.table.at_mut(slot);
+        conn.flags &= !CONNECTING;
+        let token = connecting.token;
+        if result < 0 {
+            self.shard.cx.failed.push((token, -result));
+            self.io.abandon(slot, &mut self.shard.cx);
+            return;
+        }
+        conn.flags |= OPEN;
+        self.io.list(slot);
+        self.shard.cx.traffic();
+        self.shard.cx.stats.connected += 1;
+        let opened = Input::Opened { conn: ConnId(slot), peer: connecting.remote, origin: Origin::Connected { token } };
+        self.shard.step(&mut self.io, opened);
+    }
+}

@@ -1,0 +1,178 @@
+//! Submission, completion, waiting.
+
+use super::token::{is_tracked, parse};
+use crate::probe::Features;
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// Completion queue entries for each submission queue entry: one multishot receive completes many times.
+const COMPLETIONS_PER_SUBMISSION: u32 = 8;
+
+/// How long to wait for the kernel to let go of everything when a shard ends.
+const QUIESCE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One io_uring instance.
+pub(super) struct Ring {
+    ring: IoUring,
+    /// Entries the submission queue had no room for even after a kernel entry.
+    overflow: VecDeque<squeue::Entry>,
+    /// Operations whose last completion has not been reaped.
+    tracked: usize,
+    /// Sends queued since the last wait.
+    new_sends: usize,
+    can_wait_for_more: bool,
+    /// Kernel entries made.
+    pub(super) enters: u64,
+}
+
+impl Ring {
+    pub(super) fn new(features: &Features, submission_entries: u32) -> io::Result<Self> {
+        let entries = submission_entries.next_power_of_two().clamp(8, 32_768);
+        let ring = features.builder().setup_cqsize(entries * COMPLETIONS_PER_SUBMISSION).build(entries)?;
+        Ok(Self {
+            ring,
+            overflow: VecDeque::new(),
+            tracked: 0,
+            new_sends: 0,
+            can_wait_for_more: features.min_wait,
+            enters: 0,
+        })
+    }
+
+    pub(super) fn fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+
+    pub(super) fn uring(&self) -> &IoUring {
+        &self.ring
+    }
+
+    /// Queues an operation for the next kernel entry.
+    ///
+    /// # Safety
+    /// Memory that the entry points to stays valid, and that which the kernel writes unaliased, until the operation's
+    /// last completion has been reaped.
+    pub(super) unsafe fn push(&mut self, entry: squeue::Entry) {
+        let op = parse(entry.get_user_data()).0;
+        self.tracked += usize::from(is_tracked(op));
+        self.new_sends += usize::from(op == super::token::Op::Send);
+        if !self.overflow.is_empty() || !self.try_push(&entry) {
+            self.overflow.push_back(entry);
+            self.refill();
+        }
+    }
+
+    fn try_push(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: `push` has passed the caller's promise on.
+        unsafe { self.ring.submission().push(entry) }.is_ok()
+    }
+
+    /// Moves overflowed entries into the queue, submitting as often as that makes room.
+    fn refill(&mut self) {
+        while let Some(entry) = self.overflow.pop_front() {
+            if self.try_push(&entry) {
+                continue;
+            }
+            let submitted = self.enter(0, EnterFlags::empty());
+            if !self.try_push(&entry) {
+                // The kernel takes nothing now (it is short of memory); the next turn tries again.
+                let _ = submitted;
+                self.overflow.push_front(entry);
+                return;
+            }
+        }
+    }
+
+    fn enter(&mut self, want: u32, flags: EnterFlags) -> io::Result<()> {
+        self.enters += 1;
+        let queued = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
+        // SAFETY: no argument is passed, and the queue holds `queued` valid entries.
+        let result = unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, want, flags.bits(), None) };
+        tolerate(result.map(|_| ()))
+    }
+
+    /// True if completions are waiting to be reaped.
+    pub(super) fn has_completions(&mut self) -> bool {
+        !self.ring.completion().is_empty()
+    }
+
+    /// True if a kernel entry would do something: there are entries to submit, or deferred work to run.
+    pub(super) fn wants_entry(&mut self) -> bool {
+        let queue = self.ring.submission();
+        !queue.is_empty() || queue.taskrun() || queue.cq_overflow() || !self.overflow.is_empty()
+    }
+
+    /// Enters the kernel without waiting: submits, and collects what is complete.
+    pub(super) fn poll(&mut self) -> io::Result<()> {
+        self.refill();
+        self.new_sends = 0;
+        self.enter(0, EnterFlags::GETEVENTS)
+    }
+
+    /// Submits, and sleeps until something completes or `timeout` has passed. With `patience` it waits that long for
+    /// more than the sends which it has just submitted: these usually complete at once, and would end the sleep in vain.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>, patience: Duration) -> io::Result<()> {
+        self.refill();
+        let sends = std::mem::take(&mut self.new_sends);
+        if timeout.is_none() && (sends == 0 || !self.can_wait_for_more) {
+            return self.enter(1, EnterFlags::GETEVENTS);
+        }
+        self.enters += 1;
+        let spec = timeout.map(types::Timespec::from);
+        let mut args = types::SubmitArgs::new();
+        if let Some(spec) = &spec {
+            args = args.timespec(spec);
+        }
+        let mut want = 1;
+        if sends > 0 && self.can_wait_for_more {
+            want += sends;
+            args = args.min_wait_usec(u32::try_from(patience.as_micros()).unwrap_or(u32::MAX));
+        }
+        tolerate(self.ring.submitter().submit_with_args(want, &args).map(|_| ()))
+    }
+
+    /// Takes up to `max` completions.
+    pub(super) fn reap(&mut self, batch: &mut Vec<cqueue::Entry>, max: usize) {
+        batch.clear();
+        batch.extend(self.ring.completion().take(max));
+        let ended = |entry: &&cqueue::Entry| !cqueue::more(entry.flags()) && is_tracked(parse(entry.user_data()).0);
+        self.tracked -= batch.iter().filter(ended).count();
+    }
+
+    /// Cancels everything and waits until the kernel uses no memory of ours. False if it does not let go in time.
+    pub(super) fn quiesce(&mut self) -> bool {
+        let give_up = Instant::now() + QUIESCE_TIMEOUT;
+        let mut batch = Vec::new();
+        while self.tracked > 0 && Instant::now() < give_up {
+            let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
+            // SAFETY: a cancellation points to no memory.
+            unsafe { self.push(cancel.user_data(super::token::token(super::token::Op::Nothing, 0, 0))) };
+            // Should the wait fail, the loop tries again until its time is over.
+            let _ = self.wait(Some(Duration::from_millis(50)), Duration::ZERO);
+            self.reap(&mut batch, usize::MAX);
+            while !batch.is_empty() {
+                self.reap(&mut batch, usize::MAX);
+            }
+        }
+        self.tracked == 0
+    }
+}
+
+/// Outcomes of a kernel entry that only mean "look again": a signal, the time-out, a shortage that the completions
+/// about to be reaped relieve.
+fn tolerate(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EINTR | libc::ETIME | libc::EAGAIN | libc::EBUSY | libc::ENOMEM)
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}

@@ -28,7 +28,7 @@ pub(crate) fn counted(out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
 /// Appends Binary Data.
 ///
 /// # Panics
-/// If it is longer than 65535 octets, which nothing that was decoded is.
+/// If it is longer than 65535 octets [MQTT-4.7.3-3], which nothing that was decoded is.
 pub(crate) fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
     let count = u16::try_from(bytes.len()).expect("strings and binary data hold at most 65535 octets");
     out.extend_from_slice(&count.to_be_bytes());

@@ -123,7 +123,7 @@ pub enum Cut<'a> {
 ///
 /// # Errors
 /// Type 0 and a length not in its shortest form [MQTT-1.5.5-1] are malformed; a packet above `max_packet_size` is
-/// refused as too large as soon as its length is known, before its body is there.
+/// refused as too large as soon as its length is known, before its body is there [MQTT-3.2.2-15].
 #[inline]
 pub fn cut(bytes: &[u8], max_packet_size: u32) -> Result<Cut<'_>, DecodeError> {
     let Some((&first, after)) = bytes.split_first() else {

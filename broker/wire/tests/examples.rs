@@ -126,6 +126,7 @@ fn publish() {
     let at_most_once = PublishOut { qos: QoS::AtMostOnce, retain: true, ..PUBLISH };
     assert_eq!(of(&at_most_once, V311), b"\x31\x07\0\x03a/bhi");
     assert_eq!(at_most_once.packet_id_offset(V311), None);
+    // DUP [MQTT-3.3.1-1] and several subscription identifiers [MQTT-3.3.4-4].
     let all = PublishOut {
         qos: QoS::ExactlyOnce,
         dup: true,
@@ -168,7 +169,7 @@ fn a_byte_order_mark_stays() {
 fn what_is_forwarded_keeps_its_order() {
     // User property, topic alias, content type, message expiry, user property, correlation data, subscription
     // identifier, response topic, payload format. [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17]
-    // [MQTT-3.3.2-18] [MQTT-3.3.2-20]
+    // [MQTT-3.3.2-18] [MQTT-3.3.2-20] [MQTT-3.1.3-10]
     let block = b"\x26\0\x01b\0\x011\x23\0\x09\x03\0\x01c\x02\0\0\0\x09\
         \x26\0\x01a\0\x012\x09\0\x01d\x0B\x09\x08\0\x01r\x01\x01";
     let kept = b"\x26\0\x01b\0\x011\x03\0\x01c\x26\0\x01a\0\x012\x09\0\x01d\x08\0\x01r\x01\x01";
@@ -361,6 +362,15 @@ fn what_is_for_people_is_shed_to_fit() {
         ..Auth::default()
     };
     fits(8, b"\xF0\x06\x18\x04\x15\0\x01m", &|out| auth.encode_within(8, out));
+}
+
+#[test]
+#[should_panic(expected = "at most 65535 octets")]
+fn a_filter_beyond_65535_octets_is_not_encoded() {
+    // [MQTT-4.7.3-3]
+    let filter = "a".repeat(65_536);
+    let out = UnsubscribeOut { packet_id: 1, filters: &[&filter], user_properties: UserProperties::NONE };
+    out.encode(V5, &mut Vec::new());
 }
 
 #[test]

@@ -90,6 +90,7 @@ fn a_packet_too_large_is_refused_before_its_body() {
     assert_eq!(cut(&[0x30], 1), Ok(Cut::Partial { need: 2 }));
 }
 
+/// What does not match the format is refused [MQTT-3.1.4-1] [MQTT3-3.1.4-1].
 #[test]
 fn connect() {
     refuses(&[

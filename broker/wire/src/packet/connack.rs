@@ -45,7 +45,7 @@ pub struct ConnAckProperties<'a> {
     pub subscription_ids_available: bool,
     /// Whether shared subscriptions may be made.
     pub shared_subscription_available: bool,
-    /// Seconds, in place of the client's keep alive [MQTT-3.2.2-21].
+    /// Seconds, in place of the client's keep alive (section 3.2.2.3.14).
     pub server_keep_alive: Option<u16>,
     /// A basis for response topics.
     pub response_information: Option<&'a str>,

@@ -20,7 +20,7 @@ pub struct Connect<'a> {
     pub clean_start: bool,
     /// Seconds; 0 turns the mechanism off.
     pub keep_alive: u16,
-    /// May be empty; whether that is allowed is the server's decision [MQTT-3.1.3-6] [MQTT3-3.1.3-8].
+    /// May be empty; whether that is allowed is the server's decision (section 3.1.3.1).
     pub client_id: &'a str,
     /// The will.
     pub will: Option<Will<'a>>,
@@ -44,9 +44,9 @@ pub struct ConnectProperties<'a> {
     pub maximum_packet_size: Option<u32>,
     /// The highest topic alias the client takes.
     pub topic_alias_maximum: u16,
-    /// Whether the client asks for response information [MQTT-3.1.2-28].
+    /// Whether the client asks for response information (section 3.1.2.11.6).
     pub request_response_information: bool,
-    /// Whether the client takes reason strings and user properties everywhere [MQTT-3.1.2-29].
+    /// Whether the client takes reason strings and user properties everywhere (section 3.1.2.11.7).
     pub request_problem_information: bool,
     /// The method of extended authentication.
     pub authentication_method: Option<&'a str>,
@@ -203,15 +203,19 @@ impl<'a> Connect<'a> {
         let keep_alive = from.u16()?;
         let properties =
             if version.is_v5() { ConnectProperties::decode(from.properties()?)? } else { ConnectProperties::default() };
-        // The order is prescribed [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT3-3.1.3-1] [MQTT3-3.1.3-3].
+        // The order is prescribed [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT3-3.1.3-1] [MQTT3-3.1.3-3], and each field is a
+        // string where it must be: [MQTT-3.1.3-4] [MQTT3-3.1.3-4].
         let client_id = from.string()?;
         let will = if flags & flag::WILL != 0 { Some(Will::decode(&mut from, flags, version)?) } else { None };
         // MQTT 3.1 (section 3.1): a flagged user name or password may be missing, the remaining length decides.
         let absent = |from: &Reader<'_>| version == Version::V31 && from.is_empty();
+        // Present if flagged [MQTT-3.1.2-17] [MQTT-3.1.2-19] [MQTT3-3.1.2-19] [MQTT3-3.1.2-21], the user name a string
+        // [MQTT-3.1.3-12] [MQTT3-3.1.3-11].
         let has_username = flags & flag::USERNAME != 0 && !absent(&from);
         let username = if has_username { Some(from.string()?) } else { None };
         let has_password = flags & flag::PASSWORD != 0 && !absent(&from);
         let password = if has_password { Some(from.binary()?) } else { None };
+        // Absent if not flagged [MQTT-3.1.2-16] [MQTT-3.1.2-18] [MQTT3-3.1.2-18] [MQTT3-3.1.2-20].
         from.end()?;
         let clean_start = flags & flag::CLEAN_START != 0;
         Ok(Self { version, bridge, clean_start, keep_alive, client_id, will, username, password, properties })

@@ -12,8 +12,8 @@ pub struct Disconnect<'a> {
     /// Why; `NORMAL_DISCONNECTION` in MQTT 3. Whether this sender may use it is
     /// [`ReasonCode::is_disconnect_from_client`].
     pub reason: ReasonCode,
-    /// Seconds that the session outlives the connection, if this changes it. Only a client may send it
-    /// [MQTT-3.14.2-2], which its receiver checks.
+    /// Seconds that the session outlives the connection, if this changes it. Only a client may send it,
+    /// which its receiver checks.
     pub session_expiry: Option<u32>,
     /// For people to read.
     pub reason_string: Option<&'a str>,

@@ -62,7 +62,7 @@ impl PublishOut<'_> {
     }
 
     /// The octets of the whole packet. Compare with the receiver's maximum packet size, and with
-    /// [`crate::MAX_PACKET_LEN`], before encoding [MQTT-3.1.2-24].
+    /// [`crate::MAX_PACKET_LEN`], before encoding.
     #[inline]
     pub fn encoded_len(&self, version: Version) -> usize {
         let (remaining, _) = self.lengths(version);

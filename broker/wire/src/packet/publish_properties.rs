@@ -22,8 +22,7 @@ pub struct PublishProperties<'a> {
     pub content_type: Option<&'a str>,
     /// User properties.
     pub user_properties: UserProperties<'a>,
-    /// How many subscription identifiers there are; only a server may send any [MQTT-3.3.4-6], which its receiver
-    /// checks.
+    /// How many subscription identifiers there are; only a server may send any, which its receiver checks.
     pub subscription_id_count: u32,
     /// Whether `raw` holds nothing but what a server forwards.
     all_forwardable: bool,
@@ -98,6 +97,7 @@ impl<'a> PublishProperties<'a> {
                 id::PAYLOAD_FORMAT => properties.payload_format = Some(property.value.flag()?),
                 id::MESSAGE_EXPIRY => properties.message_expiry = Some(property.value.int()),
                 id::TOPIC_ALIAS => properties.topic_alias = Some(topic_alias(property.value.int16())?),
+                // Strings: [MQTT-3.3.2-13] [MQTT-3.3.2-19].
                 id::RESPONSE_TOPIC => properties.response_topic = Some(response_topic(property.value.text())?),
                 id::CORRELATION_DATA => properties.correlation_data = property.value.binary(),
                 id::CONTENT_TYPE => properties.content_type = property.value.text(),

@@ -10,7 +10,8 @@ use crate::{AckProperties, DecodeError, PacketType, ReasonCode, Version, build};
 pub struct SubAck<'a> {
     /// The identifier of the SUBSCRIBE, never 0.
     pub packet_id: u16,
-    /// A reason code, or in MQTT 3 a return code, for each filter; as octets.
+    /// A reason code, or in MQTT 3 a return code, for each filter in the order of the filters [MQTT-3.9.3-1]; as
+    /// octets.
     pub codes: &'a [u8],
     /// Always empty in MQTT 3.
     pub properties: AckProperties<'a>,
@@ -57,7 +58,8 @@ impl<'a> SubAck<'a> {
 pub struct UnsubAck<'a> {
     /// The identifier of the UNSUBSCRIBE, never 0.
     pub packet_id: u16,
-    /// A reason code for each filter, as octets; empty in MQTT 3, which has none.
+    /// A reason code for each filter in the order of the filters [MQTT-3.11.3-1], as octets;
+    /// empty in MQTT 3, which has none.
     pub codes: &'a [u8],
     /// Always empty in MQTT 3.
     pub properties: AckProperties<'a>,

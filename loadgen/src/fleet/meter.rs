@@ -1,0 +1,78 @@
+//! What one fleet measures besides the checks. Plain numbers of one thread, merged when the run is over.
+
+use crate::latency::Latency;
+use std::collections::BTreeMap;
+
+/// Measurements of one fleet, or of all together.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// From when a connection was due until its CONNACK.
+    pub connect: Latency,
+    /// From CONNECT until CONNACK.
+    pub connack: Latency,
+    /// From when a message was due until a subscriber had it.
+    pub end_to_end: Latency,
+    /// From when a QoS 1 or 2 message was due until its last acknowledgement.
+    pub acknowledge: Latency,
+    /// Open loop: from when a message was due until the generator looked at it.
+    pub lag: Latency,
+    /// Clients that got a CONNACK with success.
+    pub connected: u64,
+    /// Messages sent in the measured interval.
+    pub sent: u64,
+    /// Messages that became due in the measured interval of an open loop.
+    pub due: u64,
+    /// Deliveries in the measured interval.
+    pub delivered: u64,
+    /// Messages acknowledged completely, in all of the run.
+    pub acknowledged: u64,
+    /// Times a publisher that was due could not send because of the broker: Receive Maximum, or a full connection.
+    pub held_back: u64,
+    /// Messages that were due but never sent, because the broker held their publisher back until the end.
+    pub unsent: u64,
+    /// Times a closed loop had to be restarted after a second without any delivery.
+    pub stalls: u64,
+    /// PINGREQs sent.
+    pub pings: u64,
+    /// Time of turns with input or output, nanoseconds of the measured interval.
+    pub busy_ns: u64,
+    /// Time of turns without.
+    pub idle_ns: u64,
+    /// Everything that went wrong with connections, in words, with its count.
+    pub errors: BTreeMap<String, u64>,
+}
+
+impl Meter {
+    /// Counts something that went wrong.
+    #[cold]
+    pub fn error(&mut self, what: String) {
+        *self.errors.entry(what).or_default() += 1;
+    }
+
+    /// Adds another fleet's measurements.
+    pub fn merge(&mut self, other: Self) {
+        self.connect.merge(&other.connect);
+        self.connack.merge(&other.connack);
+        self.end_to_end.merge(&other.end_to_end);
+        self.acknowledge.merge(&other.acknowledge);
+        self.lag.merge(&other.lag);
+        for (sum, part) in [
+            (&mut self.connected, other.connected),
+            (&mut self.sent, other.sent),
+            (&mut self.due, other.due),
+            (&mut self.delivered, other.delivered),
+            (&mut self.acknowledged, other.acknowledged),
+            (&mut self.held_back, other.held_back),
+            (&mut self.unsent, other.unsent),
+            (&mut self.stalls, other.stalls),
+            (&mut self.pings, other.pings),
+            (&mut self.busy_ns, other.busy_ns),
+            (&mut self.idle_ns, other.idle_ns),
+        ] {
+            *sum += part;
+        }
+        for (what, count) in other.errors {
+            *self.errors.entry(what).or_default() += count;
+        }
+    }
+}

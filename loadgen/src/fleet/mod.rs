@@ -1,0 +1,378 @@
+//! The client fleet: all clients of one thread as one [`Machine`].
+//!
+//! The fleet is driven by the same drivers as the broker. At every tick it looks at the [`Stage`], does what the phase
+//! asks for, and reports when it is done. What a client sends during a turn is coalesced by the outbox.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `client` | what is kept per client, publisher, subscriber |
+//! | `dial` | opening connections, CONNECT and CONNACK, losing connections |
+//! | `subscribe` | SUBSCRIBE and SUBACK |
+//! | `publish` | when a publisher may send, and its acknowledgements |
+//! | `receive` | cutting frames, deliveries and the subscriber's acknowledgements |
+//! | `idle` | keep-alive and stalled windows |
+//! | `meter` | what is measured |
+//!
+//! Absent: reconnecting. A lost connection is an error of the run.
+
+mod client;
+mod dial;
+mod idle;
+mod meter;
+mod publish;
+mod receive;
+mod subscribe;
+
+pub use meter::Meter;
+
+use crate::checks::Checks;
+use crate::clock::{Clock, NANOS_PER_MILLI};
+use crate::payload::Template;
+use crate::plan::{Pace, Plan};
+use crate::scenario::Sources;
+use crate::schedule::Schedule;
+use crate::stage::{Account, Event, Phase, Stage};
+use client::{Client, NO_CONNECTION, Publisher, State, Subscriber};
+use idle::Sweep;
+use ringmq_core::machine::{CloseHow, Command, Effects, Input, Machine, ShardId, Time};
+use ringmq_wire::{Disconnect, ReasonCode};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+/// Clients that are disconnected in one turn, so that a turn stays short.
+const DISCONNECTS_PER_TURN: usize = 1000;
+
+/// How often a fleet that does not spin looks at the stage, nanoseconds.
+const POLL_NS: u64 = 2 * NANOS_PER_MILLI;
+
+/// Which thread runs a publisher, and under which number there.
+#[derive(Debug, Clone, Copy)]
+struct Home {
+    thread: ShardId,
+    local: u32,
+}
+
+/// Where every publisher runs; shared by all fleets.
+#[derive(Debug)]
+pub struct Directory {
+    publishers: Vec<Home>,
+}
+
+impl Directory {
+    /// The directory of a plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let threads = plan.threads() as u32;
+        let mut counts = vec![0; threads as usize];
+        let home = |publisher| {
+            let thread = plan.scenario.publisher_thread(publisher, threads);
+            let local = counts[thread as usize];
+            counts[thread as usize] += 1;
+            Home { thread: ShardId(thread as u8), local }
+        };
+        Self { publishers: (0..plan.scenario.publishers()).map(home).collect() }
+    }
+}
+
+/// What all fleets of a run share.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// When to do it.
+    pub stage: Arc<Stage>,
+    /// Where publishers run.
+    pub directory: Arc<Directory>,
+    /// The run's clock.
+    pub clock: Clock,
+    /// The way to the main thread.
+    pub events: Sender<Event>,
+}
+
+/// Clients on their way through a phase: dialled or subscribing.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Next client to start.
+    next: usize,
+    /// Started and not settled.
+    under_way: usize,
+    /// Succeeded or failed.
+    settled: usize,
+}
+
+/// All clients of one thread.
+#[derive(Debug)]
+pub struct Fleet {
+    cx: Context,
+    thread: ShardId,
+    template: Template,
+    /// Publishers first, then subscribers.
+    clients: Vec<Client>,
+    publishers: Vec<Publisher>,
+    subscribers: Vec<Subscriber>,
+    /// Index into `clients` by connection number.
+    by_conn: Vec<u32>,
+    checks: Checks,
+    meter: Meter,
+
+    phase: Phase,
+    /// The phase's work is done and reported.
+    reached: bool,
+    connect_schedule: Option<Schedule>,
+    dialled: Queue,
+    subscribed: Queue,
+    disconnected: usize,
+    /// Connections that have got as far as a CONNACK and are still there.
+    open: usize,
+    schedule: Option<Schedule>,
+    pace: Pace,
+    account: Account,
+    sweep: Sweep,
+
+    /// Something was received or sent since the last tick.
+    active: bool,
+    last_tick_ns: u64,
+    /// The driver's time at the last input.
+    driver_now: Time,
+}
+
+impl Fleet {
+    /// The fleet of thread number `thread`.
+    #[must_use]
+    pub fn new(cx: Context, thread: usize) -> Self {
+        let plan = Arc::clone(&cx.plan);
+        let (scenario, threads) = (&plan.scenario, plan.threads() as u32);
+        let mine = thread as u32;
+        let publishers: Vec<Publisher> = (0..scenario.publishers())
+            .filter(|publisher| scenario.publisher_thread(*publisher, threads) == mine)
+            .map(|publisher| Publisher::new(publisher, plan.topic(publisher), scenario.copies(publisher)))
+            .collect();
+        let mut streams = 0;
+        let subscribers: Vec<Subscriber> = (0..scenario.subscribers())
+            .filter(|subscriber| scenario.subscriber_thread(*subscriber, threads) == mine)
+            .map(|subscriber| {
+                let sources = scenario.sources(subscriber);
+                let subscriber = Subscriber::new(subscriber, sources, streams);
+                streams += sources.count as usize;
+                subscriber
+            })
+            .collect();
+        let checks = if scenario.share().is_some() {
+            Checks::shared(streams, scenario.publishers() as usize)
+        } else {
+            Checks::plain(streams)
+        };
+        let keep_alive = plan.identity.keep_alive;
+        let clients = (0..publishers.len() + subscribers.len()).map(|_| Client::new(keep_alive)).collect();
+        let size = plan.traffic.as_ref().map_or(crate::payload::HEADER_BYTES, |traffic| traffic.size);
+        let pace = plan.traffic.as_ref().map_or(Pace::Rate { per_second: 1 }, |traffic| traffic.pace);
+        Self {
+            thread: ShardId(thread as u8),
+            template: Template::new(plan.run, size),
+            clients,
+            publishers,
+            subscribers,
+            by_conn: Vec::new(),
+            checks,
+            meter: Meter::default(),
+            phase: Phase::Prepare,
+            reached: false,
+            connect_schedule: None,
+            dialled: Queue::default(),
+            subscribed: Queue::default(),
+            disconnected: 0,
+            open: 0,
+            schedule: None,
+            pace,
+            account: Account::default(),
+            sweep: Sweep::default(),
+            active: false,
+            last_tick_ns: 0,
+            driver_now: Time(0),
+            cx,
+        }
+    }
+
+    /// What the fleet found out; for when the driver has ended.
+    #[must_use]
+    pub fn into_outcome(self) -> Outcome {
+        Outcome {
+            sent: self.publishers.iter().map(|publisher| (publisher.global, publisher.sequence)).collect(),
+            subscribers: self.subscribers.iter().map(|subscriber| (subscriber.streams, subscriber.sources)).collect(),
+            checks: self.checks,
+            meter: self.meter,
+        }
+    }
+
+    /// Global number of a client: publishers first, then subscribers.
+    fn global(&self, client: usize) -> u32 {
+        match client.checked_sub(self.publishers.len()) {
+            None => self.publishers[client].global,
+            Some(subscriber) => self.cx.plan.scenario.publishers() + self.subscribers[subscriber].global,
+        }
+    }
+
+    fn tick(&mut self, fx: &mut Effects) {
+        let now = self.cx.clock.now();
+        if self.last_tick_ns != 0 && self.cx.stage.measures(now) {
+            let turn = now - self.last_tick_ns;
+            *(if self.active { &mut self.meter.busy_ns } else { &mut self.meter.idle_ns }) += turn;
+        }
+        self.last_tick_ns = now;
+        self.active = false;
+
+        let phase = self.cx.stage.phase();
+        if phase != self.phase {
+            self.enter(phase, now, fx);
+        }
+        match self.phase {
+            Phase::Prepare => self.reach(true),
+            Phase::Connect => self.dial(now, fx),
+            Phase::Subscribe => self.subscribe(now, fx),
+            Phase::Traffic => {
+                self.send_due(fx);
+                if self.open == 0 && !self.clients.is_empty() && !self.reached {
+                    self.reached = true;
+                    self.tell(Event::Abandoned);
+                }
+            }
+            Phase::Drain => {}
+            Phase::Disconnect => self.disconnect(fx),
+        }
+        self.idle(now, fx);
+        self.cx.stage.moved(usize::from(self.thread.0), self.moved());
+        if self.phase == Phase::Drain {
+            self.settle();
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, now: u64, fx: &mut Effects) {
+        self.phase = phase;
+        self.reached = false;
+        let start = self.cx.stage.phase_start();
+        match phase {
+            Phase::Connect => {
+                let everyone = (0..self.clients.len()).map(|client| self.global(client)).collect();
+                let rate = self.cx.plan.connecting.rate;
+                self.connect_schedule = rate.map(|rate| Schedule::new(start, rate, self.cx.plan.clients(), everyone));
+            }
+            Phase::Traffic => self.start_traffic(start, now, fx),
+            Phase::Drain => self.stop_traffic(),
+            Phase::Prepare | Phase::Subscribe | Phase::Disconnect => {}
+        }
+    }
+
+    /// Rises with everything that gets done.
+    fn moved(&self) -> u64 {
+        (self.dialled.settled + self.subscribed.settled + self.disconnected) as u64
+            + self.account.accounted
+            + self.meter.acknowledged
+    }
+
+    /// Reports the phase's work as done, once.
+    fn reach(&mut self, done: bool) {
+        if done && !self.reached {
+            self.reached = true;
+            let failed = self.clients.iter().filter(|client| client.state == State::Gone).count();
+            self.tell(Event::Reached { phase: self.phase, failed });
+        }
+    }
+
+    fn settle(&mut self) {
+        self.cx.stage.account(usize::from(self.thread.0), self.account, &self.cx.events);
+    }
+
+    fn tell(&self, event: Event) {
+        // The main thread may have given up already; then nobody needs to know.
+        let _ = self.cx.events.send(event);
+    }
+
+    fn disconnect(&mut self, fx: &mut Effects) {
+        let version = self.cx.plan.identity.version;
+        let end = self.clients.len().min(self.disconnected + DISCONNECTS_PER_TURN);
+        while self.disconnected < end {
+            let client = &mut self.clients[self.disconnected];
+            self.disconnected += 1;
+            if client.state.is_open() {
+                let goodbye = Disconnect::with_reason(ReasonCode::NORMAL_DISCONNECTION);
+                goodbye.encode(version, fx.outbox.buffer(client.conn()));
+                fx.commands.push(Command::Close { conn: client.conn(), how: CloseHow::Flush });
+            } else if client.conn != NO_CONNECTION {
+                fx.commands.push(Command::Close { conn: client.conn(), how: CloseHow::Abort });
+            }
+            client.forget(State::Gone);
+        }
+        self.reach(self.disconnected == self.clients.len());
+    }
+}
+
+impl Machine for Fleet {
+    fn handle(&mut self, now: Time, input: Input<'_>, fx: &mut Effects) {
+        self.driver_now = now;
+        match input {
+            Input::Tick => return self.tick(fx),
+            Input::Received { conn, bytes } => self.received(conn, bytes, fx),
+            Input::Mesh { bytes, .. } => self.credits_from_afar(bytes, fx),
+            Input::Drained { conn } => self.drained(conn, fx),
+            Input::Opened { conn, origin, .. } => self.opened(conn, origin, fx),
+            Input::ConnectFailed { token, error } => self.not_opened(token, error),
+            Input::Closed { conn, cause } => self.closed(conn, cause),
+            Input::Stop => self.abort(fx),
+        }
+        self.active = true;
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let due = match self.phase {
+            Phase::Connect => self.connect_schedule.as_ref(),
+            Phase::Traffic => self.schedule.as_ref(),
+            _ => None,
+        };
+        let wait = due.and_then(Schedule::peek).map_or(POLL_NS, |due| due.at_ns.saturating_sub(self.last_tick_ns));
+        Some(Time(self.driver_now.0 + wait.min(POLL_NS)))
+    }
+
+    fn busy(&self) -> bool {
+        self.cx.plan.generator.spin
+    }
+}
+
+/// A fleet that is lent to a driver, so that its outcome can be had afterwards.
+#[derive(Debug)]
+pub struct Lent<'a>(pub &'a mut Fleet);
+
+impl Machine for Lent<'_> {
+    fn handle(&mut self, now: Time, input: Input<'_>, fx: &mut Effects) {
+        self.0.handle(now, input, fx);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.0.deadline()
+    }
+
+    fn busy(&self) -> bool {
+        self.0.busy()
+    }
+}
+
+/// What one fleet found out.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Publishers and how many messages each sent.
+    pub sent: Vec<(u32, u64)>,
+    /// First stream and sources of each subscriber.
+    pub subscribers: Vec<(usize, Sources)>,
+    /// Loss, duplicates, order.
+    pub checks: Checks,
+    /// Everything else.
+    pub meter: Meter,
+}
+
+impl Outcome {
+    /// Every stream with its publisher.
+    pub fn streams(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.subscribers
+            .iter()
+            .flat_map(|(first, sources)| sources.iter().enumerate().map(move |(at, publisher)| (first + at, publisher)))
+    }
+}

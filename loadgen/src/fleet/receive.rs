@@ -1,0 +1,174 @@
+//! The receiving side: bytes to frames to packets, deliveries, and a subscriber's acknowledgements.
+
+use super::Fleet;
+use crate::checks::Verdict;
+use crate::clock::NANOS_PER_MILLI;
+use ringmq_core::machine::{ConnId, Effects};
+use ringmq_wire::{Cut, DecodeError, Frame, Packet, PacketType, Publish, QoS, ReasonCode, cut, decode, encode_ack};
+
+/// What a packet may hold besides the payload: the longest topic, and properties as long again.
+const PACKET_BYTES_BESIDES_PAYLOAD: usize = 128 * 1024;
+
+impl Fleet {
+    /// Handles all whole frames and keeps what is left.
+    pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
+        // One reading of the clock for all these bytes: they have been received by now, and none of them much earlier.
+        let now = self.cx.clock.now();
+        let index = self.by_conn[conn.0 as usize] as usize;
+        let mut partial = std::mem::take(&mut self.clients[index].partial);
+        let result = self.frames(index, &mut partial, bytes, now, fx);
+        match result {
+            Ok(()) => self.clients[index].partial = partial,
+            Err(why) => self.fail(index, why, fx),
+        }
+    }
+
+    fn frames(
+        &mut self,
+        index: usize,
+        partial: &mut Vec<u8>,
+        mut bytes: &[u8],
+        now: u64,
+        fx: &mut Effects,
+    ) -> Result<(), String> {
+        let largest = (self.template.size() + PACKET_BYTES_BESIDES_PAYLOAD) as u32;
+        let broken = |problem: DecodeError| format!("broker sent what cannot be read: {problem}");
+        // First complete the frame that was left over, taking no more of the new bytes than it needs.
+        while !partial.is_empty() {
+            match cut(partial, largest).map_err(broken)? {
+                Cut::Partial { need } => {
+                    let (more, rest) = bytes.split_at(bytes.len().min(need - partial.len()));
+                    if more.is_empty() {
+                        return Ok(());
+                    }
+                    partial.extend_from_slice(more);
+                    bytes = rest;
+                }
+                Cut::Frame(frame, _) => {
+                    self.frame(index, frame, now, fx)?;
+                    partial.clear();
+                }
+            }
+        }
+        loop {
+            match cut(bytes, largest).map_err(broken)? {
+                Cut::Frame(frame, used) => {
+                    self.frame(index, frame, now, fx)?;
+                    bytes = &bytes[used..];
+                }
+                Cut::Partial { .. } => {
+                    partial.extend_from_slice(bytes);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, index: usize, frame: Frame<'_>, now: u64, fx: &mut Effects) -> Result<(), String> {
+        let version = self.cx.plan.identity.version;
+        let packet = decode(frame, version).map_err(|problem| format!("broker sent what cannot be read: {problem}"))?;
+        let state = self.clients[index].state;
+        if let Packet::ConnAck(answer) = packet {
+            if state != super::State::Greeting {
+                return Err("broker sent a second CONNACK".into());
+            }
+            return self.greeted(index, &answer, now);
+        }
+        if !state.is_open() {
+            return Err("broker sent something before CONNACK".into());
+        }
+        match packet {
+            Packet::Publish(publish) => self.delivered(index, &publish, now, fx),
+            Packet::PubAck(ack) => self.acknowledged(index, PacketType::PubAck, &ack, now, fx),
+            Packet::PubRec(ack) => self.acknowledged(index, PacketType::PubRec, &ack, now, fx),
+            Packet::PubComp(ack) => self.acknowledged(index, PacketType::PubComp, &ack, now, fx),
+            Packet::PubRel(ack) => self.released(index, ack.packet_id, now, fx),
+            Packet::SubAck(answer) => self.granted(index, &answer),
+            Packet::PingResp => {
+                self.clients[index].pinged = false;
+                Ok(())
+            }
+            Packet::Disconnect(goodbye) => Err(format!("DISCONNECT: {}", goodbye.reason)),
+            _ => Err("broker sent a packet that only clients send".into()),
+        }
+    }
+
+    /// A message for a subscriber.
+    fn delivered(&mut self, index: usize, publish: &Publish<'_>, now: u64, fx: &mut Effects) -> Result<(), String> {
+        let Some(local) = index.checked_sub(self.publishers.len()) else {
+            return Err("broker sent a message to a client without a subscription".into());
+        };
+        let subscriber = &mut self.subscribers[local];
+        let client = &mut self.clients[index];
+        let version = self.cx.plan.identity.version;
+        let mut repeated = false;
+        match publish.qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => {
+                // [MQTT-4.3.2-4] [MQTT3-4.3.2-2]
+                let out = fx.outbox.buffer(client.conn());
+                encode_ack(out, PacketType::PubAck, version, publish.packet_id, ReasonCode::SUCCESS);
+                client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
+            }
+            QoS::ExactlyOnce => {
+                // A repetition is answered again and not delivered again [MQTT-4.3.3-10] [MQTT3-4.3.3-2]. Without DUP
+                // the identifier cannot be in use; if it is, the sequence number will tell.
+                repeated = publish.dup && subscriber.unreleased.contains(&publish.packet_id);
+                if !repeated {
+                    subscriber.unreleased.push_back(publish.packet_id);
+                    self.account.unacknowledged += 1;
+                }
+                let out = fx.outbox.buffer(client.conn());
+                encode_ack(out, PacketType::PubRec, version, publish.packet_id, ReasonCode::SUCCESS);
+                client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
+            }
+        }
+        if repeated {
+            return Ok(());
+        }
+        let header = match self.template.read(publish.payload) {
+            Ok(header) => header,
+            Err(why) => {
+                self.checks.reject(why);
+                return Ok(());
+            }
+        };
+        let Some(position) = subscriber.sources.position(header.publisher) else {
+            return Err(format!("message of publisher {} delivered to the wrong subscriber", header.publisher));
+        };
+        let stream = subscriber.streams + position as usize;
+        let shared = self.cx.plan.scenario.share().is_some();
+        let credit = match self.checks.record(stream, header.publisher, header.sequence) {
+            Verdict::New { skipped } => 1 + skipped,
+            // In a plain subscription its credit was given when it was found missing.
+            Verdict::Late if shared => 1,
+            Verdict::Late => 0,
+            Verdict::Duplicate | Verdict::Absurd => return Ok(()),
+        };
+        self.account.accounted += credit;
+        self.meter.delivered += u64::from(self.cx.stage.measures(now));
+        if self.cx.stage.measures(header.intended_ns) {
+            self.meter.end_to_end.record(now.saturating_sub(header.intended_ns));
+        }
+        self.credit(header.publisher, credit, now, fx);
+        Ok(())
+    }
+
+    /// PUBREL for a subscriber: answered even if the identifier is unknown [MQTT-4.3.3-11] [MQTT3-4.3.3-2].
+    fn released(&mut self, index: usize, packet_id: u16, now: u64, fx: &mut Effects) -> Result<(), String> {
+        let Some(local) = index.checked_sub(self.publishers.len()) else {
+            return Err("PUBREL for a client without a subscription".into());
+        };
+        let unreleased = &mut self.subscribers[local].unreleased;
+        // Brokers release in the order of delivery, so the first one is nearly always it.
+        if let Some(at) = unreleased.iter().position(|id| *id == packet_id) {
+            unreleased.remove(at);
+            self.account.unacknowledged -= 1;
+        }
+        let client = &mut self.clients[index];
+        client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
+        let (version, out) = (self.cx.plan.identity.version, fx.outbox.buffer(client.conn()));
+        encode_ack(out, PacketType::PubComp, version, packet_id, ReasonCode::SUCCESS);
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! The load generator as a library: simulated MQTT clients on the broker's own codec and drivers.
+//!
+//! From the command line to the report, a run passes through these modules:
+//!
+//! [`cli`] (what was asked) → [`plan`] (what will be done, with a [`scenario`]) → [`run`] (threads and phases, over a
+//! shared [`stage`]) → [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`])
+//! → [`report`] (what came of it, with [`procfs`]).
+//!
+//! The generator tries hard not to be what it measures: threads spin while they measure, open-loop latency counts from
+//! the time a message was due, times are read when a message is really handled, every message is checked, and the
+//! generator's own load and lag are part of every report.
+//!
+//! Absent: starting brokers and comparing runs (the benchmark harness does that), TLS and WebSocket.
+#![forbid(unsafe_code)]
+
+pub mod checks;
+pub mod cli;
+pub mod clock;
+pub mod fleet;
+pub mod latency;
+pub mod payload;
+pub mod plan;
+pub mod procfs;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod schedule;
+pub mod stage;

@@ -1,0 +1,396 @@
+//! What a run will do, decided completely before it starts: the command line, checked and resolved.
+//!
+//! Absent: anything that changes during a run.
+
+use crate::cli::{Cli, CommonArgs, Credit, ScenarioArgs, TrafficArgs};
+use crate::scenario::{Conn, Fanin, Fanout, P2p, Reach, Scenario};
+use crate::schedule::RATE_MAX;
+use ringmq_core::machine::SHARDS_MAX;
+use ringmq_drive::DriverKind;
+use ringmq_wire::{QoS, Version};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+/// Longest client identifier in MQTT 3.1, characters (section 3.1 of that version).
+const V31_CLIENT_ID_CHARS_MAX: usize = 23;
+
+/// Clients per source address on loopback: safely inside the kernel's default range of 28,232 ports.
+const CLIENTS_PER_LOOPBACK_ADDRESS: u32 = 20_000;
+
+/// Most source addresses made up for a loopback target (127.0.0.1 to 127.0.0.250).
+const LOOPBACK_ADDRESSES_MAX: u32 = 250;
+
+/// A run, decided.
+#[derive(Debug)]
+pub struct Plan {
+    /// Number of this run, in every payload.
+    pub run: u32,
+    /// Who publishes what to whom.
+    pub scenario: Box<dyn Scenario>,
+    /// What is published; `None` if nothing is.
+    pub traffic: Option<Traffic>,
+    /// QoS asked for in subscriptions.
+    pub subscription_qos: QoS,
+    /// How long to measure.
+    pub duration: Duration,
+    /// How long to run before measuring.
+    pub warmup: Duration,
+    /// How long to wait for missing messages after the last delivery.
+    pub drain: Duration,
+    /// Where the broker listens.
+    pub remote: SocketAddr,
+    /// The broker's processes.
+    pub pids: Vec<u32>,
+    /// How clients introduce themselves.
+    pub identity: Identity,
+    /// How connections are opened.
+    pub connecting: Connecting,
+    /// How the generator itself runs.
+    pub generator: Generator,
+}
+
+/// What is published.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    /// QoS of the messages.
+    pub qos: QoS,
+    /// Payload, bytes.
+    pub size: usize,
+    /// When messages are sent.
+    pub pace: Pace,
+    /// Whether RETAIN is set.
+    pub retain: bool,
+}
+
+/// When messages are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Open loop.
+    Rate {
+        /// Messages a second over all publishers.
+        per_second: u64,
+    },
+    /// Closed loop.
+    Window {
+        /// Messages in flight per publisher.
+        messages: u32,
+        /// Whether a message stays in flight until it is acknowledged.
+        until_acknowledged: bool,
+        /// Whether a message stays in flight until it is delivered.
+        until_delivered: bool,
+    },
+}
+
+/// How clients introduce themselves.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Protocol version.
+    pub version: Version,
+    /// Seconds; 0 is none.
+    pub keep_alive: u16,
+    /// Clean Start or Clean Session.
+    pub clean: bool,
+    /// Session Expiry Interval, seconds; sent in MQTT 5.0 if not 0.
+    pub expiry: u32,
+    /// Receive Maximum; sent in MQTT 5.0.
+    pub receive_maximum: Option<u16>,
+    /// User name.
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+    /// Client identifiers begin with this.
+    pub client_prefix: String,
+    /// Topics begin with this and a slash.
+    pub topic_prefix: String,
+}
+
+/// How connections are opened.
+#[derive(Debug, Clone)]
+pub struct Connecting {
+    /// Connections a second over all clients; `None` is as fast as the window allows.
+    pub rate: Option<u64>,
+    /// Most connections or subscriptions on their way at once, per thread.
+    pub window: u32,
+    /// How long nothing may move before the run is given up.
+    pub timeout: Duration,
+    /// Source addresses, used in turn by client number; none lets the kernel choose.
+    pub sources: Vec<IpAddr>,
+}
+
+/// How the generator itself runs.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    /// One thread each; `None` is not pinned.
+    pub cores: Vec<Option<usize>>,
+    /// Driver of every thread.
+    pub driver: DriverKind,
+    /// Whether threads poll without sleeping.
+    pub spin: bool,
+    /// Where the JSON line goes.
+    pub json: Option<PathBuf>,
+    /// No progress, no table.
+    pub quiet: bool,
+}
+
+impl Plan {
+    /// Resolves a command line.
+    ///
+    /// # Errors
+    /// A text for the user, if options contradict each other or the broker's name cannot be resolved.
+    pub fn new(cli: &Cli) -> Result<Self, String> {
+        let (scenario, common, traffic): (Box<dyn Scenario>, &CommonArgs, Option<&TrafficArgs>) = match &cli.scenario {
+            ScenarioArgs::Conn(args) => {
+                (Box::new(Conn { clients: args.clients, subscribe: args.subscribe }), &args.common, None)
+            }
+            ScenarioArgs::P2p(args) => (Box::new(P2p { pairs: args.pairs }), &args.common, Some(&args.traffic)),
+            ScenarioArgs::Fanin(args) => {
+                let reach = match &args.share {
+                    Some(group) => Reach::Shared(group.clone()),
+                    None if args.all => Reach::All,
+                    None => Reach::Slice,
+                };
+                let fanin = Fanin { publishers: args.publishers, subscribers: args.subscribers, reach };
+                (Box::new(fanin), &args.common, Some(&args.traffic))
+            }
+            ScenarioArgs::Fanout(args) => {
+                let (publishers, subscribers) = (args.publishers, args.subscribers);
+                let fanout = Fanout { publishers, subscribers, topics: args.topics.min(publishers) };
+                (Box::new(fanout), &args.common, Some(&args.traffic))
+            }
+        };
+        let clients = scenario.publishers().checked_add(scenario.subscribers()).ok_or("more than 2^32 clients")?;
+        let (subscription_qos, duration, warmup, drain) = match (&cli.scenario, traffic) {
+            (ScenarioArgs::Conn(args), _) => (qos(args.qos), args.duration, Duration::ZERO, Duration::ZERO),
+            (_, Some(args)) => (qos(args.sub_qos.unwrap_or(args.qos)), args.duration, args.warmup, args.drain),
+            (_, None) => unreachable!("only conn has no traffic"),
+        };
+        let run = run_number();
+        let remote = resolve(common)?;
+        let identity = identity(common, run, clients)?;
+        let plan = Self {
+            run,
+            traffic: traffic.map(resolve_traffic),
+            subscription_qos,
+            duration,
+            warmup,
+            drain,
+            remote,
+            pids: common.pid.clone(),
+            identity,
+            connecting: Connecting {
+                rate: common.connect_rate,
+                window: common.connect_window,
+                timeout: common.connect_timeout,
+                sources: sources(common, remote, clients)?,
+            },
+            generator: generator(common)?,
+            scenario,
+        };
+        debug_assert!(plan.rate().is_none_or(|rate| rate <= RATE_MAX), "clap checks the range");
+        Ok(plan)
+    }
+
+    /// All clients.
+    #[must_use]
+    pub fn clients(&self) -> u32 {
+        self.scenario.publishers() + self.scenario.subscribers()
+    }
+
+    /// Number of threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.generator.cores.len()
+    }
+
+    /// Messages a second, if the loop is open.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        match self.traffic.as_ref()?.pace {
+            Pace::Rate { per_second } => Some(per_second),
+            Pace::Window { .. } => None,
+        }
+    }
+
+    /// QoS at which messages arrive.
+    #[must_use]
+    pub fn delivery_qos(&self) -> QoS {
+        self.traffic.as_ref().map_or(QoS::AtMostOnce, |traffic| traffic.qos.min(self.subscription_qos))
+    }
+
+    /// Full name of a publisher's topic.
+    #[must_use]
+    pub fn topic(&self, publisher: u32) -> String {
+        format!("{}/{}", self.identity.topic_prefix, self.scenario.topic(publisher))
+    }
+
+    /// Full filters of a subscriber.
+    #[must_use]
+    pub fn filters(&self, subscriber: u32) -> Vec<String> {
+        let share = self.scenario.share().map_or_else(String::new, |group| format!("$share/{group}/"));
+        let prefix = &self.identity.topic_prefix;
+        self.scenario.filters(subscriber).iter().map(|filter| format!("{share}{prefix}/{filter}")).collect()
+    }
+
+    /// The source address of the client with this number; publishers come first.
+    #[must_use]
+    pub fn source(&self, client: u32) -> Option<SocketAddr> {
+        let sources = &self.connecting.sources;
+        let address = sources.get(client as usize % sources.len().max(1))?;
+        Some(SocketAddr::new(*address, 0))
+    }
+}
+
+/// QoS by number, which clap has checked.
+fn qos(number: u8) -> QoS {
+    QoS::from_bits(number).unwrap_or_default()
+}
+
+/// Messages in flight per publisher when neither a rate nor a window is asked for.
+const WINDOW_DEFAULT: u32 = 16;
+
+fn resolve_traffic(args: &TrafficArgs) -> Traffic {
+    let qos = qos(args.qos);
+    let acknowledged = qos != QoS::AtMostOnce;
+    let pace = match args.rate {
+        Some(per_second) => Pace::Rate { per_second },
+        None => Pace::Window {
+            messages: args.window.unwrap_or(WINDOW_DEFAULT),
+            until_acknowledged: acknowledged && args.credit != Credit::Delivery,
+            until_delivered: !acknowledged || args.credit != Credit::Ack,
+        },
+    };
+    Traffic { qos, size: args.size, pace, retain: args.retain }
+}
+
+fn identity(common: &CommonArgs, run: u32, clients: u32) -> Result<Identity, String> {
+    let version = match common.mqtt {
+        3 => Version::V31,
+        5 => Version::V5,
+        _ => Version::V311,
+    };
+    if version != Version::V5 && (common.expiry != 0 || common.receive_maximum.is_some()) {
+        return Err("--expiry and --receive-maximum need --mqtt 5".into());
+    }
+    let client_prefix = common.client_id_prefix.clone().unwrap_or_else(|| format!("lg{run:08x}"));
+    let longest = client_prefix.chars().count() + 1 + clients.to_string().len();
+    if version == Version::V31 && longest > V31_CLIENT_ID_CHARS_MAX {
+        return Err(format!(
+            "MQTT 3.1 allows client identifiers of {V31_CLIENT_ID_CHARS_MAX} characters; with this \
+                            prefix they have {longest}"
+        ));
+    }
+    Ok(Identity {
+        version,
+        keep_alive: common.keepalive,
+        clean: common.clean,
+        expiry: common.expiry,
+        receive_maximum: common.receive_maximum,
+        username: common.username.clone(),
+        password: common.password.clone(),
+        client_prefix,
+        topic_prefix: common.topic_prefix.clone(),
+    })
+}
+
+fn generator(common: &CommonArgs) -> Result<Generator, String> {
+    if !common.driver.is_built_in() {
+        return Err(format!("the {} driver is not for clients: use uring or epoll", common.driver));
+    }
+    let cores = match &common.cores {
+        None => vec![None],
+        Some(list) => list.0.iter().copied().map(Some).collect(),
+    };
+    if cores.len() > SHARDS_MAX {
+        return Err(format!("at most {SHARDS_MAX} threads"));
+    }
+    let (json, quiet) = (common.json.clone(), common.quiet);
+    Ok(Generator { cores, driver: common.driver, spin: !common.no_spin, json, quiet })
+}
+
+fn resolve(common: &CommonArgs) -> Result<SocketAddr, String> {
+    let mut found = match &common.target {
+        Some(target) => target.to_socket_addrs().map_err(|problem| format!("--target {target}: {problem}"))?,
+        None => (common.host.as_str(), common.port)
+            .to_socket_addrs()
+            .map_err(|problem| format!("--host {}: {problem}", common.host))?,
+    };
+    found.next().ok_or_else(|| "the broker's name has no address".into())
+}
+
+fn sources(common: &CommonArgs, remote: SocketAddr, clients: u32) -> Result<Vec<IpAddr>, String> {
+    if let Some(other) = common.ifaddr.iter().find(|address| address.is_ipv4() != remote.is_ipv4()) {
+        return Err(format!("--ifaddr {other} cannot reach {remote}"));
+    }
+    let wanted = clients.div_ceil(CLIENTS_PER_LOOPBACK_ADDRESS).min(LOOPBACK_ADDRESSES_MAX);
+    if common.ifaddr.is_empty() && remote.is_ipv4() && remote.ip().is_loopback() && wanted > 1 {
+        return Ok((1..=wanted).map(|host| Ipv4Addr::from(0x7f00_0000 + host).into()).collect());
+    }
+    Ok(common.ifaddr.clone())
+}
+
+/// A number that no earlier run is likely to have had.
+fn run_number() -> u32 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mixed = (since.as_nanos() as u64 ^ u64::from(std::process::id()) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn plan(line: &str) -> Result<Plan, String> {
+        let words = std::iter::once("ringmq-loadgen").chain(line.split_whitespace());
+        Plan::new(&Cli::try_parse_from(words).map_err(|problem| problem.to_string())?)
+    }
+
+    fn pace(line: &str) -> Pace {
+        plan(line).unwrap().traffic.unwrap().pace
+    }
+
+    #[test]
+    fn the_window_ends_with_what_the_qos_offers() {
+        let window =
+            |until_acknowledged, until_delivered| Pace::Window { messages: 16, until_acknowledged, until_delivered };
+        assert_eq!(pace("p2p"), window(false, true));
+        assert_eq!(pace("p2p --credit ack"), window(false, true));
+        assert_eq!(pace("p2p --qos 1"), window(true, true));
+        assert_eq!(pace("p2p --qos 2 --credit ack"), window(true, false));
+        assert_eq!(pace("p2p --qos 2 --credit delivery"), window(false, true));
+        assert_eq!(pace("p2p --rate 5"), Pace::Rate { per_second: 5 });
+    }
+
+    #[test]
+    fn topics_filters_and_identifiers_carry_their_prefixes() {
+        let plan = plan("fanin --publishers 4 --subscribers 2 --share g --topic-prefix a/b").unwrap();
+        assert_eq!(plan.topic(3), "a/b/in/1/3");
+        assert_eq!(plan.filters(1), ["$share/g/a/b/in/#"]);
+        assert_eq!(plan.clients(), 6);
+    }
+
+    #[test]
+    fn many_loopback_clients_get_several_addresses() {
+        assert!(plan("conn --clients 20000").unwrap().connecting.sources.is_empty());
+        let many = plan("conn --clients 50000").unwrap();
+        assert_eq!(many.source(0).unwrap().to_string(), "127.0.0.1:0");
+        assert_eq!(many.source(5).unwrap().to_string(), "127.0.0.3:0");
+        let given = plan("conn --clients 50000 --ifaddr 127.0.0.9").unwrap();
+        assert_eq!(given.source(7).unwrap().to_string(), "127.0.0.9:0");
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in [
+            "p2p --expiry 5",
+            "p2p --mqtt 4 --receive-maximum 5",
+            "p2p --mqtt 3 --client-id-prefix abcdefghijklmnopqrstuvwxyz",
+            "p2p --driver monoio",
+            "p2p --target nonsense",
+            "p2p --ifaddr ::1",
+        ] {
+            assert!(plan(line).is_err(), "accepted `{line}`");
+        }
+    }
+}

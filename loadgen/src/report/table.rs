@@ -1,0 +1,178 @@
+//! The result as an aligned table. Absent: figures that are not in the JSON line.
+
+use super::{Report, Verdict};
+use crate::latency::Percentiles;
+use std::fmt::Write;
+
+/// Width of the column of names.
+const NAME_WIDTH: usize = 22;
+
+/// Renders a report.
+pub(super) fn render(report: &Report) -> String {
+    let mut out = String::new();
+    let scenario = &report.scenario;
+    let mut title =
+        format!("{} {} publishers, {} subscribers", scenario.name, scenario.publishers, scenario.subscribers);
+    if scenario.publishers == 0 {
+        title = format!("{} {} clients", scenario.name, scenario.subscribers);
+    }
+    if let Some(group) = &scenario.share {
+        let _ = write!(title, ", shared by group {group}");
+    }
+    let _ = writeln!(out, "{title}, MQTT level {}, {}", scenario.mqtt, scenario.target);
+    if scenario.publishers > 0 {
+        let pace = match (scenario.rate, scenario.window) {
+            (Some(rate), _) => format!("open loop, {} messages/s", grouped(rate as f64)),
+            (None, window) => format!("closed loop, {} in flight per publisher", window.unwrap_or(0)),
+        };
+        let (qos, granted) = (scenario.qos, scenario.subscription_qos);
+        let _ = writeln!(out, "QoS {qos} (subscriptions {granted}), {} bytes, {pace}", scenario.size);
+    }
+    let _ = writeln!(out);
+
+    connect(&mut out, report);
+    if scenario.publishers > 0 {
+        traffic(&mut out, report);
+    }
+    if let Some(broker) = &report.broker {
+        let each = broker.cpu_us_per_delivery.map_or_else(String::new, |each| format!(", {each:.3} us per delivery"));
+        let split = format!("user {:.2} s, system {:.2} s", broker.user_s, broker.system_s);
+        row(&mut out, "broker CPU", &format!("{:.2} cores{each} ({split})", broker.cores));
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let (rss, pss) = (mebibytes(broker.rss_bytes), mebibytes(broker.pss_bytes));
+        row(&mut out, "broker memory", &format!("RSS {rss:.1} MiB, PSS {pss:.1} MiB"));
+    }
+    generator(&mut out, report);
+    latencies(&mut out, report);
+    let _ = writeln!(out);
+    let verdict = match report.verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "FAILED",
+        Verdict::Invalid => "INVALID: the schedule was not kept",
+    };
+    row(&mut out, "verdict", verdict);
+    out
+}
+
+fn connect(out: &mut String, report: &Report) {
+    let connect = &report.connect;
+    let mut text =
+        format!("{} in {:.3} s, {}/s", grouped(connect.connected as f64), connect.seconds, grouped(connect.per_second));
+    if let Some(each) = connect.broker_cpu_us {
+        let _ = write!(text, ", broker CPU {each:.1} us each");
+    }
+    if let Some(each) = connect.broker_bytes {
+        let _ = write!(text, ", broker memory {} bytes each", grouped(each));
+    }
+    row(out, "connected", &text);
+}
+
+fn traffic(out: &mut String, report: &Report) {
+    let traffic = &report.traffic;
+    let rate = |count: u64, each: f64| {
+        format!("{:>14} msgs/s  ({} in {:.2} s)", grouped(each), grouped(count as f64), traffic.seconds)
+    };
+    row(out, "sent", &rate(traffic.sent, traffic.sent_per_second));
+    row(out, "delivered", &rate(traffic.delivered, traffic.delivered_per_second));
+    let checks = &report.checks;
+    let mut text = format!("{} lost, {} duplicates, {} reordered", checks.lost, checks.duplicates, checks.reordered);
+    if checks.damaged > 0 {
+        let _ = write!(text, ", {} damaged", checks.damaged);
+    }
+    if checks.foreign > 0 {
+        let _ = write!(text, ", {} of other origin ignored", checks.foreign);
+    }
+    row(out, "checks (whole run)", &text);
+    if let Some(segments) = traffic.segments_per_delivery {
+        row(out, "TCP segments", &format!("{segments:.3} per delivery"));
+    }
+}
+
+fn generator(out: &mut String, report: &Report) {
+    let generator = &report.generator;
+    let cores: Vec<String> =
+        generator.cores.iter().map(|core| core.map_or_else(|| "any".into(), |core| core.to_string())).collect();
+    let mut text = format!(
+        "busy {:.1} %, waited for a core {:.1} % ({}, core {})",
+        generator.busy_share * 100.0,
+        generator.wait_share * 100.0,
+        generator.driver,
+        cores.join(",")
+    );
+    if let Some(kept) = generator.schedule_kept {
+        let _ = write!(text, ", {:.2} % of the schedule", kept * 100.0);
+    }
+    for (count, what) in [
+        (generator.held_back, "sends held back by the broker"),
+        (generator.unsent, "never sent"),
+        (generator.stalls, "stalled windows restarted"),
+        (generator.pings, "pings"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    row(out, "generator", &text);
+}
+
+fn latencies(out: &mut String, report: &Report) {
+    const NAMES: [(&str, &str); 5] = [
+        ("connect", "TCP to CONNACK"),
+        ("connack", "CONNECT to CONNACK"),
+        ("end_to_end", "end to end"),
+        ("acknowledge", "publish to ack"),
+        ("generator_lag", "generator lag"),
+    ];
+    if report.latency.is_empty() {
+        return;
+    }
+    let _ = writeln!(out);
+    let _ = write!(out, "{:<NAME_WIDTH$}", "latency, us");
+    for column in ["p50", "p90", "p99", "p99.9", "p99.99", "max", "count"] {
+        let _ = write!(out, "{column:>12}");
+    }
+    let _ = writeln!(out);
+    for (name, label) in NAMES {
+        if let Some(found) = report.latency.get(name) {
+            let Percentiles { p50_us, p90_us, p99_us, p999_us, p9999_us, max_us, count, .. } = *found;
+            let _ = write!(out, "{label:<NAME_WIDTH$}");
+            for value in [p50_us, p90_us, p99_us, p999_us, p9999_us, max_us] {
+                let _ = write!(out, "{value:>12.1}");
+            }
+            let _ = writeln!(out, "{count:>12}");
+        }
+    }
+}
+
+fn row(out: &mut String, name: &str, text: &str) {
+    let _ = writeln!(out, "{name:<NAME_WIDTH$}{text}");
+}
+
+/// A whole number with commas between thousands.
+fn grouped(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::new();
+    if value <= -0.5 {
+        text.push('-');
+    }
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let cases = [(0.0, "0"), (999.4, "999"), (1000.0, "1,000"), (-1234567.0, "-1,234,567"), (-0.2, "0")];
+        for (value, text) in cases {
+            assert_eq!(grouped(value), text);
+        }
+    }
+}

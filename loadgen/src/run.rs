@@ -1,0 +1,340 @@
+//! A run from start to end: threads, phases, samples.
+//!
+//! The main thread starts one thread a core, moves the [`Stage`] from phase to phase as the threads report, samples
+//! the broker at both ends of the measured interval, and hands everything to the [`report`](crate::report). It sleeps
+//! while the threads work, because it may have to share a core with one of them.
+
+use crate::checks::Verification;
+use crate::cli::Cli;
+use crate::clock::{Clock, NANOS_PER_MILLI};
+use crate::fleet::{Context, Directory, Fleet, Lent, Meter, Outcome};
+use crate::plan::Plan;
+use crate::procfs::{self, Memory, ProcessSample};
+use crate::report::{Findings, Report, Verdict};
+use crate::stage::{Event, Phase, Stage};
+use ringmq_core::machine::ShardId;
+use ringmq_drive::{Control, Links, Options, Setup, links};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Files the process needs besides one a client: standard streams, rings, event descriptors, `/proc`.
+const FILES_BESIDES_CLIENTS: u64 = 128;
+
+/// How often the main thread looks whether anything has moved, and says how far things are.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
+
+/// From the beginning of the traffic phase to its first scheduled message, nanoseconds: time for all to notice.
+const SCHEDULE_LEAD_NS: u64 = 2 * NANOS_PER_MILLI;
+
+/// How long clients get to say goodbye.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs what the command line asks for and reports it.
+///
+/// # Errors
+/// A text for the user, if the run could not be carried out at all.
+pub fn execute(cli: &Cli) -> Result<Verdict, String> {
+    let plan = Arc::new(Plan::new(cli)?);
+    let warnings = preflight(&plan)?;
+    let findings = carry_out(&plan, warnings)?;
+    let report = Report::new(&plan, findings);
+    let to_stdout = plan.generator.json.as_deref() == Some(Path::new("-"));
+    if let Some(path) = &plan.generator.json {
+        let line = serde_json::to_string(&report).map_err(|problem| format!("cannot write the result: {problem}"))?;
+        if to_stdout {
+            println!("{line}");
+        } else {
+            append(path, &line).map_err(|problem| format!("cannot write {}: {problem}", path.display()))?;
+        }
+    }
+    if !plan.generator.quiet && !to_stdout {
+        print!("{}", report.table());
+    }
+    for line in report.complaints() {
+        eprintln!("{line}");
+    }
+    Ok(report.verdict())
+}
+
+fn append(path: &Path, line: &str) -> std::io::Result<()> {
+    // One write: several generators may append to one file.
+    OpenOptions::new().create(true).append(true).open(path)?.write_all(format!("{line}\n").as_bytes())
+}
+
+/// What can be found out before anything is opened. Returns warnings.
+fn preflight(plan: &Plan) -> Result<Vec<String>, String> {
+    for pid in &plan.pids {
+        ProcessSample::take(*pid).map_err(|problem| format!("--pid {pid}: {problem}"))?;
+    }
+    raise_open_files_limit(u64::from(plan.clients()) + FILES_BESIDES_CLIENTS)?;
+    let mut warnings = Vec::new();
+    if plan.remote.ip().is_loopback() && procfs::congestion_control() == "bbr" {
+        warnings.push(
+            "TCP congestion control is bbr, which paces loopback and distorts every figure: use cubic or reno \
+             (sysctl net.ipv4.tcp_congestion_control)"
+                .into(),
+        );
+    }
+    if let (Some((low, high)), true) = (procfs::ephemeral_ports(), plan.remote.ip().is_loopback()) {
+        let ports = (u64::from(high) + 1).saturating_sub(u64::from(low)) * plan.connecting.sources.len().max(1) as u64;
+        if u64::from(plan.clients()) > ports {
+            warnings.push(format!("{} clients have only {ports} ports: name more --ifaddr", plan.clients()));
+        }
+    }
+    Ok(warnings)
+}
+
+/// Makes sure that so many files can be open at once. A limit of `None` is none at all.
+fn raise_open_files_limit(needed: u64) -> Result<(), String> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    // A process with the privilege may raise the hard limit as well.
+    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
+        .map_err(|problem| format!("cannot have {needed} open files ({problem}): raise the limit with ulimit -n"))
+}
+
+/// Runs all threads to the end.
+fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findings, String> {
+    let threads = plan.threads();
+    let stage = Arc::new(Stage::new(threads));
+    let control = Control::new(threads).map_err(|problem| format!("cannot set up: {problem}"))?;
+    let (events, told) = channel();
+    let directory = Arc::new(Directory::new(plan));
+    let cx = Context { plan: Arc::clone(plan), stage: Arc::clone(&stage), directory, clock: Clock::start(), events };
+    let mut conductor = Conductor { plan, stage: &stage, clock: cx.clock, told, failed: 0 };
+
+    let (samples, outcomes) = thread::scope(|scope| {
+        let workers: Vec<_> = links(threads)
+            .into_iter()
+            .enumerate()
+            .map(|(thread, links)| {
+                let (cx, control) = (cx.clone(), control.clone());
+                scope.spawn(move || work(cx, thread, links, control))
+            })
+            .collect();
+        let samples = conductor.conduct();
+        control.request_stop();
+        let outcomes: Vec<Outcome> =
+            workers.into_iter().map(|worker| worker.join().expect("a generator thread panicked")).collect();
+        (samples, outcomes)
+    });
+    let samples = samples?;
+
+    let mut sent = vec![0; plan.scenario.publishers() as usize];
+    for (publisher, count) in outcomes.iter().flat_map(|outcome| &outcome.sent) {
+        sent[*publisher as usize] = *count;
+    }
+    let (mut verification, mut meter) = (Verification::default(), Meter::default());
+    for outcome in outcomes {
+        verification.add(&outcome.checks, outcome.streams(), &sent);
+        meter.merge(outcome.meter);
+    }
+    let (from, until) = stage.measured();
+    let measured = Duration::from_nanos(if from == u64::MAX { 0 } else { until.min(cx.clock.now()) - from });
+    let sent_in_all = sent.iter().sum();
+    Ok(Findings { tally: verification.finish(&sent), meter, measured, samples, warnings, sent_in_all })
+}
+
+/// One generator thread.
+fn work(cx: Context, thread: usize, links: Links, control: Control) -> Outcome {
+    let (plan, events) = (Arc::clone(&cx.plan), cx.events.clone());
+    let mut fleet = Fleet::new(cx, thread);
+    if let Some(core) = plan.generator.cores[thread]
+        && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
+    {
+        let _ = events.send(Event::Failed(format!("cannot run on processor {core}")));
+        return fleet.into_outcome();
+    }
+    let spin = if plan.generator.spin { Duration::MAX } else { Duration::ZERO };
+    let options = Options { spin, ..Options::default() };
+    let setup = Setup { shard: ShardId(thread as u8), listeners: Vec::new(), links, options, control };
+    if let Err(problem) = ringmq_drive::run(plan.generator.driver, setup, Lent(&mut fleet)) {
+        let _ = events.send(Event::Failed(format!("the {} driver: {problem}", plan.generator.driver)));
+    }
+    fleet.into_outcome()
+}
+
+/// The broker and the generator at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sample {
+    /// All of the broker's processes together; zeros if none was named.
+    pub broker: ProcessSample,
+    /// This process.
+    pub generator: ProcessSample,
+    /// TCP segments sent in this network namespace, both sides together on loopback.
+    pub segments: Option<u64>,
+}
+
+/// What the main thread saw of the broker during a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Samples {
+    /// Broker's memory before the first connection, when all clients were ready, and at the end of the measurement.
+    pub memory: [Memory; 3],
+    /// Broker's CPU time while connections were opened, nanoseconds.
+    pub connect_cpu_ns: u64,
+    /// How long it took to open all connections.
+    pub connect_time: Duration,
+    /// How long it took to make all subscriptions.
+    pub subscribe_time: Duration,
+    /// At the start of the measured interval.
+    pub start: Sample,
+    /// At its end.
+    pub end: Sample,
+    /// Clients that did not get as far as the traffic.
+    pub failed_clients: usize,
+}
+
+/// Moves the stage through its phases.
+struct Conductor<'a> {
+    plan: &'a Plan,
+    stage: &'a Stage,
+    clock: Clock,
+    told: Receiver<Event>,
+    /// Clients that have failed, as of the last phase.
+    failed: usize,
+}
+
+impl Conductor<'_> {
+    fn conduct(&mut self) -> Result<Samples, String> {
+        let mut samples = Samples::default();
+        let timeout = self.plan.connecting.timeout;
+        self.await_all(Phase::Prepare, timeout)?;
+        samples.memory = [self.memory(); 3];
+
+        let before = self.sample()?.broker;
+        samples.connect_time = self.pass(Phase::Connect, timeout)?;
+        samples.connect_cpu_ns = self.sample()?.broker.since(&before).run_ns;
+        if !self.hopeless() {
+            samples.subscribe_time = self.pass(Phase::Subscribe, timeout)?;
+        }
+        samples.failed_clients = self.failed;
+        samples.memory[1] = self.memory();
+
+        if !self.hopeless() {
+            self.stage.begin(Phase::Traffic, self.clock.now() + SCHEDULE_LEAD_NS);
+            let mut abandoned = 0;
+            self.hold(self.plan.warmup, &mut abandoned)?;
+            samples.start = self.sample()?;
+            self.stage.measure_from(self.clock.now());
+            self.hold(self.plan.duration, &mut abandoned)?;
+            // A broker that is gone by now is reported by the connections it closed.
+            samples.end = self.sample().unwrap_or(samples.start);
+            self.stage.measure_until(self.clock.now());
+            self.stage.begin(Phase::Drain, 0);
+            samples.memory[2] = self.memory();
+            self.await_quiet()?;
+        }
+        // Connections that do not close in time are cut off when the drivers stop.
+        let _ = self.pass(Phase::Disconnect, GOODBYE_TIMEOUT);
+        Ok(samples)
+    }
+
+    /// Whether there is no point in sending: messages of clients that are missing would only look lost.
+    fn hopeless(&self) -> bool {
+        self.failed > 0 && (self.plan.traffic.is_some() || self.failed == self.plan.clients() as usize)
+    }
+
+    fn sample(&self) -> Result<Sample, String> {
+        let mut broker = ProcessSample::default();
+        for pid in &self.plan.pids {
+            broker.add(&ProcessSample::take(*pid).map_err(|problem| format!("broker process {pid}: {problem}"))?);
+        }
+        let generator = ProcessSample::take(std::process::id()).unwrap_or_default();
+        Ok(Sample { broker, generator, segments: procfs::tcp_segments_sent() })
+    }
+
+    fn memory(&self) -> Memory {
+        let mut sum = Memory::default();
+        for memory in self.plan.pids.iter().filter_map(|pid| Memory::take(*pid).ok()) {
+            sum.rss_bytes += memory.rss_bytes;
+            sum.pss_bytes += memory.pss_bytes;
+        }
+        sum
+    }
+
+    /// Begins a phase, waits until all threads have done their part, and says how long that took.
+    fn pass(&mut self, phase: Phase, timeout: Duration) -> Result<Duration, String> {
+        let begun = Instant::now();
+        self.stage.begin(phase, self.clock.now());
+        self.await_all(phase, timeout)?;
+        Ok(begun.elapsed())
+    }
+
+    fn await_all(&mut self, awaited: Phase, timeout: Duration) -> Result<(), String> {
+        let (mut reached, mut failures) = (0, 0);
+        let (mut moved, mut moved_at) = (self.stage.total_moved(), Instant::now());
+        let moved_before = moved;
+        while reached < self.plan.threads() {
+            match self.told.recv_timeout(PROGRESS_PERIOD.min(timeout)) {
+                Ok(Event::Reached { phase, failed }) if phase == awaited => {
+                    reached += 1;
+                    failures += failed;
+                }
+                Ok(Event::Failed(problem)) => return Err(problem),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err("all generator threads have ended".into()),
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = self.stage.total_moved();
+                    if now != moved {
+                        (moved, moved_at) = (now, Instant::now());
+                        self.say(&format!("{awaited:?}: {} of {}", moved - moved_before, self.plan.clients()));
+                    } else if moved_at.elapsed() >= timeout {
+                        return Err(format!("{awaited:?}: nothing has moved for {timeout:?}"));
+                    }
+                }
+            }
+        }
+        self.failed = failures;
+        Ok(())
+    }
+
+    /// Lets the threads work for a time; ends early if there is nobody left to work.
+    fn hold(&mut self, time: Duration, abandoned: &mut usize) -> Result<(), String> {
+        let end = Instant::now() + time;
+        while *abandoned < self.plan.threads() {
+            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(Event::Abandoned) => *abandoned += 1,
+                Ok(Event::Failed(problem)) => return Err(problem),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err("all generator threads have ended".into()),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything sent has arrived, or nothing has for as long as the plan allows.
+    fn await_quiet(&mut self) -> Result<(), String> {
+        let mut moved = self.stage.total_moved();
+        loop {
+            match self.told.recv_timeout(self.plan.drain) {
+                Ok(Event::Quiet) => return Ok(()),
+                Ok(Event::Failed(problem)) => return Err(problem),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err("all generator threads have ended".into()),
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = self.stage.total_moved();
+                    if now == moved {
+                        return Ok(());
+                    }
+                    moved = now;
+                }
+            }
+        }
+    }
+
+    fn say(&self, what: &str) {
+        if !self.plan.generator.quiet {
+            eprintln!("{what}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The open loop: which publisher is due when.
+//!
+//! Message `k` of the whole run is due at `start + k / rate` and belongs to publisher `k % publishers`, so publishers
+//! are evenly staggered however they are spread over threads, and nobody has to talk to anybody. Due times never
+//! depend on what happened before: a late generator or a slow broker does not shift the schedule, which is what keeps
+//! coordinated omission out of the latencies. Absent: the closed loop, which needs no clock.
+
+use crate::clock::NANOS_PER_SECOND;
+
+/// Highest rate, messages per second.
+pub const RATE_MAX: u64 = 1_000_000_000;
+
+/// One thread's share of an open-loop schedule.
+#[derive(Debug)]
+pub struct Schedule {
+    start_ns: u64,
+    /// Messages per second over all publishers.
+    rate: u64,
+    /// Publishers over all threads.
+    publishers: u64,
+    /// Global numbers of this thread's publishers, ascending.
+    mine: Vec<u32>,
+    round: u64,
+    cursor: usize,
+}
+
+/// A message that has become due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Position of the publisher in the list given to [`Schedule::new`].
+    pub local: usize,
+    /// When it became due, nanoseconds of the run's clock.
+    pub at_ns: u64,
+}
+
+impl Schedule {
+    /// A schedule of `rate` messages per second over `publishers` publishers, of which this thread owns `mine`.
+    ///
+    /// # Panics
+    /// If `rate` is 0 or above [`RATE_MAX`], `publishers` is 0, or `mine` is not ascending.
+    #[must_use]
+    pub fn new(start_ns: u64, rate: u64, publishers: u32, mine: Vec<u32>) -> Self {
+        assert!((1..=RATE_MAX).contains(&rate) && publishers > 0, "an open loop needs a rate and a publisher");
+        assert!(mine.is_sorted(), "due times ascend only if the publishers do");
+        Self { start_ns, rate, publishers: u64::from(publishers), mine, round: 0, cursor: 0 }
+    }
+
+    /// When message `round` (from 0) of publisher `publisher` (global number) is due.
+    #[must_use]
+    pub fn due_at(&self, publisher: u32, round: u64) -> u64 {
+        let index = round * self.publishers + u64::from(publisher);
+        // Split into whole seconds and a rest below `rate`, so that the product stays far inside 64 bits.
+        let (seconds, rest) = (index / self.rate, index % self.rate);
+        self.start_ns + seconds * NANOS_PER_SECOND + rest * NANOS_PER_SECOND / self.rate
+    }
+
+    /// The next message of this thread, whether due or not; `None` if it owns no publisher.
+    #[must_use]
+    pub fn peek(&self) -> Option<Due> {
+        let publisher = *self.mine.get(self.cursor)?;
+        Some(Due { local: self.cursor, at_ns: self.due_at(publisher, self.round) })
+    }
+
+    /// Takes the next message if it is due at `now_ns`.
+    pub fn take(&mut self, now_ns: u64) -> Option<Due> {
+        let due = self.peek().filter(|due| due.at_ns <= now_ns)?;
+        self.cursor += 1;
+        if self.cursor == self.mine.len() {
+            self.cursor = 0;
+            self.round += 1;
+        }
+        Some(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threads_together_keep_the_rate_and_stagger_evenly() {
+        let (publishers, rate, start) = (7, 1000, 5_000);
+        let mut all = Vec::new();
+        for thread in 0..3 {
+            let mine: Vec<u32> = (0..publishers).filter(|p| p % 3 == thread).collect();
+            let mut schedule = Schedule::new(start, rate, publishers, mine.clone());
+            let mut before = 0;
+            while let Some(due) = schedule.take(start + NANOS_PER_SECOND - 1) {
+                assert!(due.at_ns >= before, "one thread's due times ascend");
+                before = due.at_ns;
+                all.push((due.at_ns, mine[due.local]));
+            }
+        }
+        all.sort_unstable();
+        assert_eq!(all.len(), 1000);
+        for (k, (at, publisher)) in all.iter().enumerate() {
+            assert_eq!(*at, start + k as u64 * 1_000_000);
+            assert_eq!(*publisher, k as u32 % publishers);
+        }
+    }
+
+    #[test]
+    fn nothing_is_due_early_and_a_late_caller_does_not_shift_it() {
+        let mut schedule = Schedule::new(100, 10, 1, vec![0]);
+        assert_eq!(schedule.take(99), None);
+        assert_eq!(schedule.take(100), Some(Due { local: 0, at_ns: 100 }));
+        assert_eq!(schedule.take(100), None);
+        let late = 100 + 10 * NANOS_PER_SECOND;
+        assert_eq!(schedule.take(late), Some(Due { local: 0, at_ns: 100_000_100 }));
+        assert_eq!(schedule.take(late), Some(Due { local: 0, at_ns: 200_000_100 }));
+    }
+
+    #[test]
+    fn rates_that_do_not_divide_a_second_do_not_drift() {
+        let schedule = Schedule::new(0, 3, 1, vec![0]);
+        assert_eq!(schedule.due_at(0, 3_000_000), 1_000_000 * NANOS_PER_SECOND);
+    }
+
+    #[test]
+    fn a_thread_without_publishers_has_nothing_to_send() {
+        assert_eq!(Schedule::new(0, 3, 1, Vec::new()).take(u64::MAX), None);
+    }
+}

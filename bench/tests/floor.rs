@@ -49,6 +49,14 @@ impl Floor {
     }
 }
 
+impl Drop for Floor {
+    /// A test that fails must not leave the program running.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn exchange(stream: &mut TcpStream, request: &[u8], answer: &[u8]) {
     stream.write_all(request).unwrap();
     let mut got = vec![0; answer.len()];
@@ -101,11 +109,13 @@ fn forwards(driver: &str) {
     assert_eq!(floor.stop(), format!("received {MESSAGES} delivered {} dropped 0\n", 2 * u32::from(MESSAGES)));
 }
 
-/// Bytes and the end of a connection that arrive together must both be seen, or a shared subscription would go on
-/// handing messages to someone who left.
+/// Bytes and the end of a connection that arrive together must both be seen, or messages of a shared subscription would
+/// still go to someone who left: one to each of them, until the kernel refuses it.
 fn forgets_who_left(driver: &str) {
+    const LEAVING: u16 = 50;
+    const MESSAGES: u16 = 100;
     let floor = Floor::start(driver);
-    for _ in 0..50 {
+    for _ in 0..LEAVING {
         let mut leaving = floor.connect();
         subscribe(&mut leaving, "$share/g/t/x");
         // MSG_MORE holds the bytes back until the end of the connection goes with them, in one segment.
@@ -116,28 +126,24 @@ fn forgets_who_left(driver: &str) {
     let mut staying = floor.connect();
     subscribe(&mut staying, "$share/g/t/x");
     let mut publisher = floor.connect();
-    // Its end is seen soon, but no answer says when: ask until messages come here several times in a row. The answer
-    // to a ping comes after the message, if that came here.
-    let mut in_a_row = 0;
-    for number in 0..1000 {
+    let mut lost = 0;
+    for number in 0..MESSAGES {
         let message = publish(number);
         exchange(&mut publisher, &message, &[0x40, 2, (number >> 8) as u8, number as u8]);
+        // The answer to a ping comes after the message, if that came here.
         staying.write_all(&[0xc0, 0]).unwrap();
         let mut start = [0; 2];
         staying.read_exact(&mut start).unwrap();
         if start == [0xd0, 0] {
-            in_a_row = 0;
+            lost += 1;
             continue;
         }
         let mut rest = vec![0; message.len()];
         staying.read_exact(&mut rest).unwrap();
         assert_eq!([&start[..], &rest].concat(), [&message[..], &[0xd0, 0]].concat());
-        in_a_row += 1;
-        if in_a_row == 10 {
-            break;
-        }
     }
-    assert_eq!(in_a_row, 10, "messages still go to connections that are gone");
+    // No answer says when an end has been seen, so a few of the last may come late.
+    assert!(lost < LEAVING / 2, "{lost} messages went to connections that are gone");
     drop(staying);
     floor.stop();
 }

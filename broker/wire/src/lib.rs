@@ -8,6 +8,32 @@
 //! packet order, packet identifiers in use, topic alias tables, quotas, matching and authorisation. There is no I/O,
 //! no clock and no allocation except in the caller's buffers.
 //!
+//! ```
+//! use ringmq_wire::{Cut, PublishOut, Publish, QoS, Version, cut};
+//!
+//! let message = PublishOut {
+//!     qos: QoS::AtLeastOnce,
+//!     retain: false,
+//!     dup: false,
+//!     topic: b"sensors/1",
+//!     packet_id: 7,
+//!     expiry: Some(60),
+//!     alias: None,
+//!     subscription_ids: &[],
+//!     properties: &[],
+//!     payload: b"21.5",
+//! };
+//! let mut bytes = Vec::new();
+//! message.encode(Version::V5, &mut bytes);
+//!
+//! let Ok(Cut::Frame(frame, used)) = cut(&bytes, 1 << 20) else { panic!("a whole packet is there") };
+//! assert_eq!(used, bytes.len());
+//! let publish = Publish::decode(frame.flags(), frame.body, Version::V5)?;
+//! assert_eq!((publish.topic, publish.payload), ("sensors/1", &b"21.5"[..]));
+//! assert_eq!(publish.properties.message_expiry, Some(60));
+//! # Ok::<(), ringmq_wire::DecodeError>(())
+//! ```
+//!
 //! Normative statements are tagged by their number: `[MQTT-…]` in MQTT 5.0 and `[MQTT3-…]` in MQTT 3.1.1.
 #![no_std]
 #![forbid(unsafe_code)]

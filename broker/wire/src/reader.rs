@@ -8,7 +8,11 @@ pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
-const SHORT: &str = "packet ends within a field";
+/// The refusal of a packet that ends too early.
+#[cold]
+const fn short() -> DecodeError {
+    DecodeError::malformed("packet ends within a field")
+}
 
 impl<'a> Reader<'a> {
     #[inline]
@@ -28,14 +32,14 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::malformed(SHORT))?;
+        let (head, rest) = self.rest.split_at_checked(count).ok_or_else(short)?;
         self.rest = rest;
         Ok(head)
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::malformed(SHORT))?;
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or_else(short)?;
         self.rest = rest;
         Ok(*head)
     }
@@ -57,7 +61,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u32, DecodeError> {
-        let (value, octets) = varint::get(self.rest)?.ok_or(DecodeError::malformed(SHORT))?;
+        let (value, octets) = varint::get(self.rest)?.ok_or_else(short)?;
         self.rest = &self.rest[octets..];
         Ok(value)
     }

@@ -123,7 +123,8 @@ fn publish() {
     assert_eq!(of(&PUBLISH, V5), b"\x32\x0A\0\x03a/b\0\x0A\0hi");
     assert_eq!((PUBLISH.packet_id_offset(V5), PUBLISH.packet_id_offset(V311)), (Some(7), Some(7)));
     // [MQTT-2.2.1-2] [MQTT3-2.3.1-5]
-    let at_most_once = PublishOut { qos: QoS::AtMostOnce, retain: true, ..PUBLISH };
+    // [MQTT-3.3.1-2] [MQTT-4.3.1-1] [MQTT3-3.3.1-2]
+    let at_most_once = PublishOut { qos: QoS::AtMostOnce, retain: true, dup: true, ..PUBLISH };
     assert_eq!(of(&at_most_once, V311), b"\x31\x07\0\x03a/bhi");
     assert_eq!(at_most_once.packet_id_offset(V311), None);
     // DUP [MQTT-3.3.1-1] and several subscription identifiers [MQTT-3.3.4-4].
@@ -186,15 +187,21 @@ fn what_is_forwarded_keeps_its_order() {
 #[test]
 fn acknowledgements_take_their_shortest_form() {
     use PacketType::{PubAck, PubComp, PubRec, PubRel};
-    for (packet_type, first) in [(PubAck, 0x40), (PubRec, 0x50), (PubRel, 0x62), (PubComp, 0x70)] {
+    let not_authorized = ReasonCode::NOT_AUTHORIZED;
+    let not_found = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
+    for (packet_type, first, reason) in [
+        (PubAck, 0x40, not_authorized),
+        (PubRec, 0x50, not_authorized),
+        (PubRel, 0x62, not_found),
+        (PubComp, 0x70, not_found),
+    ] {
         for version in VERSIONS {
             let bytes = encoded(|out| encode_ack(out, packet_type, version, 0x1234, ReasonCode::SUCCESS));
             assert_eq!(bytes, [first, 2, 0x12, 0x34]);
         }
-        let not_found = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
-        let bytes = encoded(|out| encode_ack(out, packet_type, V5, 1, not_found));
-        assert_eq!(bytes, [first, 3, 0, 1, 0x92]);
-        let bytes = encoded(|out| encode_ack(out, packet_type, V311, 1, not_found));
+        let bytes = encoded(|out| encode_ack(out, packet_type, V5, 1, reason));
+        assert_eq!(bytes, [first, 3, 0, 1, reason.0]);
+        let bytes = encoded(|out| encode_ack(out, packet_type, V311, 1, reason));
         assert_eq!(bytes, [first, 2, 0, 1]);
     }
     let reason_string = AckProperties { reason_string: Some("no"), ..AckProperties::NONE };

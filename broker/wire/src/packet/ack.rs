@@ -77,11 +77,7 @@ impl<'a> Ack<'a> {
             from.end()?;
         }
         ack.reason = ReasonCode(from.u8()?);
-        let legal = match packet_type {
-            PacketType::PubAck | PacketType::PubRec => ack.reason.is_puback(),
-            _ => ack.reason.is_pubrel(),
-        };
-        if !legal {
+        if !allowed(packet_type, ack.reason) {
             return Err(DecodeError::protocol("reason code not allowed in this acknowledgement"));
         }
         if !from.is_empty() {
@@ -96,6 +92,7 @@ impl<'a> Ack<'a> {
         if !version.is_v5() || self.properties.is_empty() {
             return encode_ack(out, packet_type, version, self.packet_id, self.reason);
         }
+        debug_assert!(allowed(packet_type, self.reason), "{} in {packet_type:?}", self.reason);
         build::frame(out, packet_type.first(), |out| {
             build::u16(out, self.packet_id);
             out.push(self.reason.0);
@@ -104,9 +101,19 @@ impl<'a> Ack<'a> {
     }
 }
 
+/// Whether one of the four may carry the code.
+#[inline]
+const fn allowed(packet_type: PacketType, reason: ReasonCode) -> bool {
+    match packet_type {
+        PacketType::PubAck | PacketType::PubRec => reason.is_puback(),
+        _ => reason.is_pubrel(),
+    }
+}
+
 /// Appends a PUBACK, PUBREC, PUBREL or PUBCOMP without properties, in its shortest form.
 #[inline]
 pub fn encode_ack(out: &mut Vec<u8>, packet_type: PacketType, version: Version, packet_id: u16, reason: ReasonCode) {
+    debug_assert!(!version.is_v5() || allowed(packet_type, reason), "{reason} in {packet_type:?}");
     let [high, low] = packet_id.to_be_bytes();
     if version.is_v5() && reason != ReasonCode::SUCCESS {
         out.extend_from_slice(&[packet_type.first(), 3, high, low, reason.0]);

@@ -66,6 +66,7 @@ impl<'a> Auth<'a> {
             if *self == Self::default() {
                 return;
             }
+            debug_assert!(self.reason.is_auth(), "{} in AUTH", self.reason);
             out.push(self.reason.0);
             build::counted(out, |out| {
                 build::property_str(out, id::AUTHENTICATION_METHOD, self.authentication_method);

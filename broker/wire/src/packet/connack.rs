@@ -195,7 +195,7 @@ impl<'a> ConnAck<'a> {
         } else {
             ReasonCode::from_connack_v3(code)
         };
-        let reason = reason.ok_or(DecodeError::protocol("reason code not allowed in CONNACK"))?;
+        let reason = reason.ok_or_else(|| DecodeError::protocol("reason code not allowed in CONNACK"))?;
         if session_present && reason != ReasonCode::SUCCESS {
             return Err(DecodeError::protocol("session present with a refusal"));
         }
@@ -211,6 +211,7 @@ impl<'a> ConnAck<'a> {
         build::frame(out, PacketType::ConnAck.first(), |out| {
             out.push(u8::from(session_present));
             if version.is_v5() {
+                debug_assert!(self.reason.is_connack(), "{} in CONNACK", self.reason);
                 out.push(self.reason.0);
                 build::counted(out, |out| self.properties.encode(out));
             } else {

@@ -79,6 +79,7 @@ impl<'a> Disconnect<'a> {
             if !version.is_v5() || *self == Self::default() {
                 return;
             }
+            debug_assert!(self.reason.is_disconnect(), "{} in DISCONNECT", self.reason);
             out.push(self.reason.0);
             if *self == Self::with_reason(self.reason) {
                 return;

@@ -12,7 +12,7 @@ pub struct PublishOut<'a> {
     pub qos: QoS,
     /// The RETAIN flag.
     pub retain: bool,
-    /// Whether it is sent again [MQTT-3.3.1-1]; must be false at QoS 0 [MQTT-3.3.1-2].
+    /// Whether it is sent again [MQTT-3.3.1-1]; ignored at QoS 0 [MQTT-3.3.1-2] [MQTT-4.3.1-1] [MQTT3-3.3.1-2].
     pub dup: bool,
     /// The topic name; may be empty if there is an alias that stands for it.
     pub topic: &'a [u8],
@@ -102,11 +102,12 @@ impl PublishOut<'_> {
     /// Appends all but the payload, and reserves room for `more` octets after it.
     #[inline]
     fn encode_up_to_payload(&self, version: Version, more: usize, out: &mut Vec<u8>) {
-        debug_assert!(!(self.dup && self.qos == QoS::AtMostOnce), "DUP at QoS 0 [MQTT-3.3.1-2]");
         let (remaining, properties) = self.lengths(version);
         out.reserve(crate::MAX_HEADER_LEN + remaining - self.payload.len() + more);
-        let first =
-            PacketType::Publish.first() | u8::from(self.dup) << 3 | self.qos.bits() << 1 | u8::from(self.retain);
+        let first = PacketType::Publish.first()
+            | u8::from(self.dup && self.qos != QoS::AtMostOnce) << 3
+            | self.qos.bits() << 1
+            | u8::from(self.retain);
         let topic_len = u16::try_from(self.topic.len()).expect("a topic name holds at most 65535 octets").to_be_bytes();
         // Short fixed pieces go through one array, so that the buffer's capacity is checked once for all of them.
         let mut octets = [0; 4];

@@ -44,6 +44,7 @@ impl<'a> SubAck<'a> {
         build::frame(out, PacketType::SubAck.first(), |out| {
             build::u16(out, self.packet_id);
             if version.is_v5() {
+                debug_assert!(self.reasons().all(ReasonCode::is_suback), "{:?} in SUBACK", self.codes);
                 self.properties.encode(out);
                 out.extend_from_slice(self.codes);
             } else {
@@ -93,6 +94,7 @@ impl<'a> UnsubAck<'a> {
         build::frame(out, PacketType::UnsubAck.first(), |out| {
             build::u16(out, self.packet_id);
             if version.is_v5() {
+                debug_assert!(self.reasons().all(ReasonCode::is_unsuback), "{:?} in UNSUBACK", self.codes);
                 self.properties.encode(out);
                 out.extend_from_slice(self.codes);
             }

@@ -47,10 +47,9 @@ impl SubscribeOptions {
         if octet & reserved != 0 {
             return Err(DecodeError::malformed("reserved bits in subscription options"));
         }
-        let qos = QoS::from_bits(octet & 3).ok_or(if version.is_v5() {
-            DecodeError::protocol("subscription with QoS 3")
-        } else {
-            DecodeError::malformed("subscription with QoS 3")
+        let qos = QoS::from_bits(octet & 3).ok_or_else(|| match version {
+            Version::V5 => DecodeError::protocol("subscription with QoS 3"),
+            Version::V31 | Version::V311 => DecodeError::malformed("subscription with QoS 3"),
         })?;
         let retain_handling = match octet >> 4 & 3 {
             0 => RetainHandling::Send,

@@ -3,6 +3,9 @@
 
 use crate::{DecodeError, ReasonCode, Version, varint};
 
+// A remaining length is used as a size.
+const _: () = assert!(usize::BITS >= 32);
+
 /// The largest fixed header, octets.
 pub const MAX_HEADER_LEN: usize = 5;
 /// The largest control packet the encoding allows, fixed header included, octets.

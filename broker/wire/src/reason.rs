@@ -81,7 +81,8 @@ impl ReasonCode {
         self.0 >= 0x80
     }
 
-    /// The MQTT 3 CONNACK return code, 0 to 5, that says nearest what this code says (MQTT 3.1.1 table 3.1).
+    /// The MQTT 3 CONNACK return code, 0 to 5, that says nearest what this code says (MQTT 3.1.1 table 3.1). Whether to
+    /// send one at all is [`ReasonCode::applicable_connack_v3`].
     pub const fn connack_v3(self) -> u8 {
         match self.0 {
             0x00 => 0,
@@ -90,6 +91,17 @@ impl ReasonCode {
             0x86 => 4,
             0x87 | 0x8A | 0x8C => 5,
             _ => 3,
+        }
+    }
+
+    /// The MQTT 3 CONNACK return code if one is applicable. `None`: the connection is closed without a CONNACK
+    /// [MQTT3-3.2.2-6], as it is after a CONNECT that does not conform [MQTT3-3.1.4-1].
+    pub const fn applicable_connack_v3(self) -> Option<u8> {
+        match self.0 {
+            0x00 | 0x84..=0x8A | 0x8C => Some(self.connack_v3()),
+            // Not now or not here: server unavailable.
+            0x8B | 0x97 | 0x9C | 0x9D | 0x9F => Some(3),
+            _ => None,
         }
     }
 

@@ -309,6 +309,14 @@ fn return_codes_of_mqtt_3() {
         assert_eq!(ReasonCode::from_connack_v3(code).map(ReasonCode::connack_v3), Some(code));
     }
     assert_eq!(ReasonCode::from_connack_v3(6), None);
+    for code in 0..=5 {
+        let reason = ReasonCode::from_connack_v3(code).expect("a known code");
+        assert_eq!(reason.applicable_connack_v3(), Some(code));
+    }
+    // [MQTT3-3.2.2-6] [MQTT3-3.1.4-1]
+    for reason in [ReasonCode::MALFORMED_PACKET, ReasonCode::PROTOCOL_ERROR, ReasonCode::PACKET_TOO_LARGE] {
+        assert_eq!(reason.applicable_connack_v3(), None);
+    }
     let named = (0..=u8::MAX).map(ReasonCode).filter(|code| code.name() != "Reserved");
     // Table 2-6 has 43 codes, 0x00 under three names.
     assert_eq!(named.count(), 43);

@@ -2,7 +2,7 @@
 //!
 //! A [`Machine`](machine::Machine) is told what happened (bytes arrived, a connection opened, time passed, another
 //! shard sent a batch) and answers by filling [`Effects`](machine::Effects): bytes to send, connections to close,
-//! batches for other shards. It never waits and never calls the system.
+//! batches for other shards. It never waits and never calls the system. [`shard::Shard`] is the broker's.
 //!
 //! What is absent, by construction: I/O, clocks, randomness other than a seed handed in, threads, locks, `await`,
 //! `unsafe`, and the standard library.
@@ -10,6 +10,21 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod counters;
+pub mod enhanced_auth;
+pub mod interest;
 pub mod machine;
+pub mod message;
+pub mod placement;
+pub mod random;
+pub mod retained;
+mod session;
 pub mod settings;
+pub mod shard;
+pub mod share;
+pub mod slab;
+pub mod timer;
+pub mod topics;

@@ -57,6 +57,10 @@ impl<V> Store<V> {
 
     /// Sets the value of a topic and returns the one it replaces.
     pub fn insert(&mut self, topic: &str, value: V) -> Option<V> {
+        // Most retained messages replace one: that allocates nothing.
+        if let Some(held) = self.get_mut(topic) {
+            return Some(core::mem::replace(held, value));
+        }
         self.topics.insert(TopicKey(Text::new(topic)), value)
     }
 

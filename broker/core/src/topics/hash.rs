@@ -103,10 +103,3 @@ const fn part(hash: u32) -> usize {
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }
-
-/// An entry of a table from strings to numbers. The string is kept where the number leads.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Named {
-    pub(crate) hash: u32,
-    pub(crate) id: u32,
-}

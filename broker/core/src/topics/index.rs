@@ -2,7 +2,8 @@
 
 use super::cache::Cache;
 use super::filter;
-use super::hash::{Named, Partitioned, SeededHash};
+use super::hash::SeededHash;
+use super::names::Names;
 use super::subscriber::Subscriber;
 use super::subscribers::Subscribers;
 use super::text::Text;
@@ -76,7 +77,7 @@ const _: () = assert!(size_of::<Filter>() == 48);
 pub struct Index {
     filters: Slab<Filter>,
     /// All filters, those with wildcards too.
-    by_text: Partitioned<Named>,
+    by_text: Names,
     /// Those with wildcards.
     trie: Trie,
     cache: Cache,
@@ -89,7 +90,7 @@ impl Index {
     pub fn new(seed: u64) -> Self {
         Self {
             filters: Slab::new(),
-            by_text: Partitioned::default(),
+            by_text: Names::default(),
             trie: Trie::new(),
             cache: Cache::new(),
             hash: SeededHash::new(seed),
@@ -107,7 +108,7 @@ impl Index {
             return Subscribed { id, new_filter: false, replaced };
         }
         let id = self.filters.insert(Filter { text: Text::new(filter), subscribers: Subscribers::One(subscriber) });
-        self.by_text.insert(hash, Named { hash, id }, |named| named.hash);
+        self.by_text.insert(hash, id);
         if filter::has_wildcard(filter) {
             self.cache.invalidate();
             let filters = &self.filters;
@@ -129,7 +130,7 @@ impl Index {
     fn remove_filter(&mut self, id: u32) -> Box<str> {
         let text = self.filters.remove(id).expect("known filter").text;
         let hash = self.hash.bytes(text.as_bytes());
-        self.by_text.remove(hash, |named| named.id == id, |named| named.hash).expect("filter by its text");
+        assert!(self.by_text.remove(hash, id), "filter has a name");
         let text = text.into_boxed_str();
         if filter::has_wildcard(&text) {
             self.cache.invalidate();
@@ -146,10 +147,9 @@ impl Index {
 
     #[inline]
     fn find_hashed(&self, hash: u32, filter: &[u8]) -> Option<FilterId> {
-        let is_filter = |named: &Named| {
-            named.hash == hash && self.filters.get(named.id).is_some_and(|held| held.text.as_bytes() == filter)
-        };
-        self.by_text.find(hash, is_filter).map(|named| FilterId(named.id))
+        self.by_text
+            .find(hash, |id| self.filters.get(id).is_some_and(|held| held.text.as_bytes() == filter))
+            .map(FilterId)
     }
 
     /// The text of a filter.

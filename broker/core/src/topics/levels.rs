@@ -1,6 +1,7 @@
 //! Topic levels that occur in wildcard filters, each stored once and known by a number.
 
-use super::hash::{Named, Partitioned, SeededHash};
+use super::hash::SeededHash;
+use super::names::Names;
 use super::text::Text;
 use crate::slab::Slab;
 
@@ -15,7 +16,7 @@ struct Level {
 #[derive(Debug, Default)]
 pub(super) struct Levels {
     levels: Slab<Level>,
-    by_text: Partitioned<Named>,
+    by_text: Names,
 }
 
 impl Levels {
@@ -25,10 +26,7 @@ impl Levels {
     }
 
     fn find_hashed(&self, hash: u32, level: &[u8]) -> Option<u32> {
-        let is_level = |named: &Named| {
-            named.hash == hash && self.levels.get(named.id).is_some_and(|held| held.text.as_bytes() == level)
-        };
-        self.by_text.find(hash, is_level).map(|named| named.id)
+        self.by_text.find(hash, |id| self.levels.get(id).is_some_and(|held| held.text.as_bytes() == level))
     }
 
     /// The number of a level, counting one more use of it.
@@ -40,7 +38,7 @@ impl Levels {
             return id;
         }
         let id = self.levels.insert(Level { text: Text::new(level), references: 1 });
-        self.by_text.insert(hash, Named { hash, id }, |named| named.hash);
+        self.by_text.insert(hash, id);
         id
     }
 
@@ -50,7 +48,7 @@ impl Levels {
         level.references -= 1;
         if level.references == 0 {
             let hash = hash.bytes(level.text.as_bytes());
-            self.by_text.remove(hash, |named| named.id == id, |named| named.hash).expect("level by its text");
+            assert!(self.by_text.remove(hash, id), "level has a name");
             self.levels.remove(id);
         }
     }

@@ -10,6 +10,7 @@ pub mod filter;
 mod hash;
 mod index;
 mod levels;
+mod names;
 mod subscriber;
 mod subscribers;
 mod text;

@@ -1,0 +1,82 @@
+//! What a shard counts. Plain numbers of one thread, named as EMQX names its metrics; whoever wants sums adds shards.
+
+/// Where a shard's counters are copied once a second, and when it stops.
+pub trait CounterSink {
+    /// Takes a copy.
+    fn publish(&mut self, counters: &Counters);
+}
+
+macro_rules! counters {
+    ($($field:ident = $name:literal: $doc:literal,)*) => {
+        /// A shard's counters. All but gauges only grow.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $(#[doc = concat!($doc, " (`", $name, "`).")] pub $field: u64,)*
+        }
+
+        impl Counters {
+            /// Number of counters.
+            pub const COUNT: usize = [$($name),*].len();
+
+            /// Names, in the order of [`Counters::values`].
+            pub const NAMES: [&'static str; Self::COUNT] = [$($name),*];
+
+            /// All values.
+            #[must_use]
+            pub fn values(&self) -> [u64; Self::COUNT] {
+                [$(self.$field),*]
+            }
+        }
+    };
+}
+
+counters! {
+    connections = "connections.count": "Live MQTT connections, a gauge",
+    sessions = "sessions.count": "Sessions, connected or not, a gauge",
+    subscriptions = "subscriptions.count": "Subscriptions, shared ones included, a gauge",
+    retained = "retained.count": "Retained messages, a gauge",
+    client_connect = "client.connect": "CONNECT packets of sound form",
+    client_connected = "client.connected": "Accepted connections",
+    client_disconnected = "client.disconnected": "Ended connections",
+    client_handed_over = "client.handed_over": "Connections given to the shard at home",
+    client_refused = "client.refused": "Connections refused by CONNACK",
+    client_idle = "client.idle_timeout": "Connections closed for want of a CONNECT",
+    client_keepalive = "client.keepalive_timeout": "Connections closed for silence",
+    client_send_timeout = "client.send_timeout": "Connections closed because they took no bytes",
+    client_rate_limited = "client.rate_limited": "Connections closed because their address opened too many",
+    session_created = "session.created": "Sessions created",
+    session_resumed = "session.resumed": "Sessions resumed by a new connection",
+    session_takenover = "session.takenover": "Live connections replaced by a new one of the same client",
+    session_discarded = "session.discarded": "Sessions ended by a clean start",
+    session_terminated = "session.terminated": "Sessions ended",
+    packets_received = "packets.received": "Packets received",
+    packets_malformed = "packets.malformed": "Packets refused for their form",
+    packets_protocol_error = "packets.protocol_error": "Packets refused because they were not allowed then",
+    publish_inuse = "packets.publish.inuse": "QoS 2 messages whose identifier was still in use",
+    publish_quota = "packets.publish.quota_exceeded": "Connections closed for too many unreleased QoS 2 messages",
+    puback_missed = "packets.puback.missed": "PUBACK for an unknown message",
+    pubrec_missed = "packets.pubrec.missed": "PUBREC for an unknown message",
+    pubrel_missed = "packets.pubrel.missed": "PUBREL for an unknown message",
+    pubcomp_missed = "packets.pubcomp.missed": "PUBCOMP for an unknown message",
+    messages_received = "messages.received": "Messages received from clients",
+    messages_qos0_received = "messages.qos0.received": "of which at QoS 0",
+    messages_qos1_received = "messages.qos1.received": "of which at QoS 1",
+    messages_qos2_received = "messages.qos2.received": "of which at QoS 2",
+    messages_sent = "messages.sent": "Messages sent to clients",
+    messages_qos0_sent = "messages.qos0.sent": "of which at QoS 0",
+    messages_qos1_sent = "messages.qos1.sent": "of which at QoS 1",
+    messages_qos2_sent = "messages.qos2.sent": "of which at QoS 2",
+    messages_acked = "messages.acked": "Messages whose delivery a client acknowledged",
+    messages_forward = "messages.forward": "Messages sent to other shards",
+    messages_forwarded_in_vain = "messages.forwarded_in_vain": "Messages from other shards that matched nothing",
+    messages_retained = "messages.retained": "Messages stored as retained",
+    messages_dropped_no_subscribers = "messages.dropped.no_subscribers": "Messages that matched no subscription",
+    messages_dropped_await_pubrel_timeout = "messages.dropped.await_pubrel_timeout": "QoS 2 messages never released",
+    delivery_dropped_no_local = "delivery.dropped.no_local": "Deliveries left out by No Local",
+    delivery_dropped_queue_full = "delivery.dropped.queue_full": "Deliveries dropped because a queue was full",
+    delivery_dropped_qos0_msg = "delivery.dropped.qos0_msg": "QoS 0 deliveries that could not be sent at once",
+    delivery_dropped_expired = "delivery.dropped.expired": "Deliveries dropped because the message had expired",
+    delivery_dropped_too_large = "delivery.dropped.too_large": "Deliveries above the client's maximum packet size",
+    delivery_dropped_session_gone = "delivery.dropped.session_gone": "Shared deliveries nobody was left for",
+    retained_dropped = "retained.dropped": "Retained messages not stored because of a limit",
+}

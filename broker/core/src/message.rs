@@ -1,0 +1,115 @@
+//! Application messages: as a borrowed view while they pass through, and owned where they have to wait.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use ringmq_wire::QoS;
+
+/// The expiry time of a message that never expires, milliseconds.
+pub const NEVER_MS: u64 = u64::MAX;
+
+/// Who published a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Publisher {
+    /// Identity of the publishing session, unique in the process for as long as the session lives.
+    pub key: u64,
+    /// Hash of its client identifier.
+    pub client_hash: u32,
+}
+
+/// A message on its way, borrowed from wherever its bytes are.
+#[derive(Debug, Clone, Copy)]
+pub struct Publication<'a> {
+    /// Who published it.
+    pub publisher: Publisher,
+    /// The quality of service it was published with.
+    pub qos: QoS,
+    /// The RETAIN flag it was published with.
+    pub retain: bool,
+    /// When it expires on the shards' common clock, milliseconds; [`NEVER_MS`] if it does not.
+    pub expires_ms: u64,
+    /// The topic name.
+    pub topic: &'a str,
+    /// The properties a server forwards unaltered, encoded, without their length.
+    pub properties: &'a [u8],
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
+impl Publication<'_> {
+    /// Whole seconds left, rounded up, of a message that has an expiry [MQTT-3.3.2-6].
+    #[inline]
+    #[must_use]
+    pub fn expiry_s(&self, now_ms: u64) -> Option<u32> {
+        (self.expires_ms != NEVER_MS)
+            .then(|| u32::try_from(self.expires_ms.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX))
+    }
+
+    /// True once its time is over [MQTT-3.3.2-5].
+    #[inline]
+    #[must_use]
+    pub fn expired(&self, now_ms: u64) -> bool {
+        self.expires_ms <= now_ms
+    }
+}
+
+/// A message that waits: in a queue, unacknowledged, retained, or as a will. Shared by all who wait for it on a shard.
+#[derive(Debug)]
+pub struct Message {
+    publisher: Publisher,
+    qos: QoS,
+    retain: bool,
+    expires_ms: u64,
+    topic_len: u32,
+    properties_len: u32,
+    /// Topic, properties, payload.
+    bytes: Box<[u8]>,
+}
+
+impl Message {
+    /// A copy of a message that was passing through.
+    ///
+    /// # Panics
+    /// Never: a packet's parts are shorter than 2^32 bytes.
+    #[must_use]
+    pub fn keep(passing: &Publication<'_>) -> Rc<Self> {
+        let mut bytes = Vec::with_capacity(passing.topic.len() + passing.properties.len() + passing.payload.len());
+        bytes.extend_from_slice(passing.topic.as_bytes());
+        bytes.extend_from_slice(passing.properties);
+        bytes.extend_from_slice(passing.payload);
+        Rc::new(Self {
+            publisher: passing.publisher,
+            qos: passing.qos,
+            retain: passing.retain,
+            expires_ms: passing.expires_ms,
+            topic_len: u32::try_from(passing.topic.len()).expect("topic length"),
+            properties_len: u32::try_from(passing.properties.len()).expect("properties length"),
+            bytes: bytes.into_boxed_slice(),
+        })
+    }
+
+    /// The message as a view.
+    ///
+    /// # Panics
+    /// Never: the topic was a string when it was kept.
+    #[must_use]
+    pub fn view(&self) -> Publication<'_> {
+        let (topic, rest) = self.bytes.split_at(self.topic_len as usize);
+        let (properties, payload) = rest.split_at(self.properties_len as usize);
+        Publication {
+            publisher: self.publisher,
+            qos: self.qos,
+            retain: self.retain,
+            expires_ms: self.expires_ms,
+            topic: core::str::from_utf8(topic).expect("topic was kept as a string"),
+            properties,
+            payload,
+        }
+    }
+
+    /// When it expires, milliseconds.
+    #[must_use]
+    pub fn expires_ms(&self) -> u64 {
+        self.expires_ms
+    }
+}

@@ -1,0 +1,201 @@
+//! Messages between a session and its client that need memory: the outbound window and queue, and inbound QoS 2.
+//!
+//! Packet identifiers are given out in sequence and the window keeps that order, so an acknowledgement is found by
+//! looking at the front, or by bisection on the distance from it.
+
+use crate::machine::ShardId;
+use crate::message::Message;
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use ringmq_wire::QoS;
+
+/// The shared group that a message came by, at its home shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Via {
+    pub(crate) home: ShardId,
+    pub(crate) group: u32,
+}
+
+/// A message for one subscriber.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) message: Rc<Message>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    /// 0 if there is none.
+    pub(crate) subscription_id: u32,
+    pub(crate) via: Option<Via>,
+}
+
+/// How far a message in the window has come.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// PUBLISH was sent; PUBACK or PUBREC is due.
+    Published(Outgoing),
+    /// PUBREL was sent; PUBCOMP is due. The message itself is no longer needed [MQTT-4.3.3-6].
+    Released,
+}
+
+/// A message in the window.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) packet_id: u16,
+    pub(crate) sent_ms: u64,
+    pub(crate) stage: Stage,
+}
+
+/// A QoS 2 message from the client that it has not released yet [MQTT-4.3.3-10].
+#[derive(Debug, Clone, Copy)]
+struct Unreleased {
+    packet_id: u16,
+    since_ms: u64,
+}
+
+/// What a session has under way.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    /// In order of packet identifiers, modulo wrap-around.
+    pub(crate) window: VecDeque<Flight>,
+    pub(crate) queue: VecDeque<Outgoing>,
+    /// Since when the client takes no bytes; `None` while it does.
+    pub(crate) stalled_since_ms: Option<u64>,
+    last_packet_id: u16,
+    unreleased: Vec<Unreleased>,
+}
+
+impl Delivery {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.window.is_empty() && self.queue.is_empty() && self.unreleased.is_empty() && self.stalled_since_ms.is_none()
+    }
+
+    /// Puts a message into the window under a fresh packet identifier [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1].
+    /// `None` if none is free: then the message has to wait.
+    #[inline]
+    pub(crate) fn launch(&mut self, now_ms: u64, outgoing: Outgoing) -> Option<u16> {
+        let packet_id = self.next_packet_id()?;
+        self.last_packet_id = packet_id;
+        self.window.push_back(Flight { packet_id, sent_ms: now_ms, stage: Stage::Published(outgoing) });
+        Some(packet_id)
+    }
+
+    /// Identifiers in the window lie between the front's and the last one given out, so only the front's can be in the
+    /// way of the next.
+    #[inline]
+    pub(crate) fn next_packet_id(&self) -> Option<u16> {
+        let next = match self.last_packet_id.wrapping_add(1) {
+            0 => 1,
+            next => next,
+        };
+        (self.window.front().map(|front| front.packet_id) != Some(next)).then_some(next)
+    }
+
+    /// Where in the window a packet identifier is.
+    #[inline]
+    pub(crate) fn position(&self, packet_id: u16) -> Option<usize> {
+        let front = self.window.front()?.packet_id;
+        if front == packet_id {
+            return Some(0);
+        }
+        let distance = packet_id.wrapping_sub(front);
+        self.window.binary_search_by_key(&distance, |flight| flight.packet_id.wrapping_sub(front)).ok()
+    }
+
+    /// Notes an inbound QoS 2 message. False if its identifier is in use.
+    pub(crate) fn hold_until_released(&mut self, packet_id: u16, now_ms: u64) -> bool {
+        if self.is_unreleased(packet_id) {
+            return false;
+        }
+        self.unreleased.push(Unreleased { packet_id, since_ms: now_ms });
+        true
+    }
+
+    pub(crate) fn is_unreleased(&self, packet_id: u16) -> bool {
+        self.unreleased.iter().any(|held| held.packet_id == packet_id)
+    }
+
+    /// Forgets an inbound QoS 2 message. False if it was not held.
+    pub(crate) fn release(&mut self, packet_id: u16) -> bool {
+        let Some(at) = self.unreleased.iter().position(|held| held.packet_id == packet_id) else { return false };
+        self.unreleased.remove(at);
+        true
+    }
+
+    /// Inbound QoS 2 messages that wait for PUBREL.
+    pub(crate) fn unreleased(&self) -> usize {
+        self.unreleased.len()
+    }
+
+    /// Since when the oldest of them waits, milliseconds.
+    pub(crate) fn unreleased_since_ms(&self) -> Option<u64> {
+        self.unreleased.first().map(|held| held.since_ms)
+    }
+
+    /// Forgets those that came at or before `since_ms` and says how many they were.
+    pub(crate) fn drop_unreleased(&mut self, since_ms: u64) -> usize {
+        let before = self.unreleased.len();
+        self.unreleased.retain(|held| held.since_ms > since_ms);
+        before - self.unreleased.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{NEVER_MS, Publication, Publisher};
+    use alloc::collections::BTreeSet;
+    use proptest::prelude::*;
+
+    fn outgoing() -> Outgoing {
+        let passing = Publication {
+            publisher: Publisher { key: 0, client_hash: 0 },
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            expires_ms: NEVER_MS,
+            topic: "t",
+            properties: &[],
+            payload: &[],
+        };
+        let message = Message::keep(&passing);
+        Outgoing { message, qos: QoS::AtLeastOnce, retain: false, subscription_id: 0, via: None }
+    }
+
+    proptest! {
+        /// [MQTT-2.2.1-4]: identifiers in use are unique and not 0, whatever the order of acknowledgements, and each is
+        /// found again.
+        #[test]
+        fn identifiers_stay_unique(acks in prop::collection::vec(any::<u16>(), 1..300), start in any::<u16>()) {
+            let message = outgoing();
+            let mut delivery = Delivery { last_packet_id: start, ..Delivery::default() };
+            let mut model = BTreeSet::new();
+            for ack in acks {
+                for _ in 0..(ack % 5) {
+                    if let Some(id) = delivery.launch(0, message.clone()) {
+                        prop_assert!(id != 0 && model.insert(id));
+                    }
+                }
+                if let Some(&id) = model.iter().nth(usize::from(ack) % model.len().max(1)) {
+                    let at = delivery.position(id).expect("in the window");
+                    prop_assert_eq!(delivery.window.remove(at).unwrap().packet_id, id);
+                    model.remove(&id);
+                    prop_assert_eq!(delivery.position(id), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_identifier_that_is_never_acknowledged_blocks_its_reuse() {
+        let message = outgoing();
+        let mut delivery = Delivery::default();
+        assert_eq!(delivery.launch(0, message.clone()), Some(1));
+        for _ in 0..65_534 {
+            let id = delivery.launch(0, message.clone()).expect("free");
+            let at = delivery.position(id).unwrap();
+            delivery.window.remove(at);
+        }
+        assert_eq!(delivery.launch(0, message.clone()), None, "1 is in use");
+        delivery.window.pop_front();
+        assert_eq!(delivery.launch(0, message), Some(1));
+    }
+}

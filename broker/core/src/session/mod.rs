@@ -1,0 +1,164 @@
+//! A session: what the broker keeps of one client, connected or not.
+//!
+//! An idle session costs the fixed part alone; everything that only some sessions need, or that a session needs only
+//! while it is active, hangs off it in boxes. Sessions know nothing of connections beyond the slot number and nothing of
+//! routing.
+
+mod aliases;
+mod delivery;
+mod subscriptions;
+
+pub(crate) use aliases::{AliasesIn, AliasesOut, TopicForm};
+pub(crate) use delivery::{Delivery, Flight, Outgoing, Stage, Via};
+pub(crate) use subscriptions::{Subscription, Subscriptions};
+
+use crate::enhanced_auth::AuthExchange;
+use crate::machine::{ConnId, ShardId};
+use crate::message::{Message, Publisher};
+use crate::timer::TimerId;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use ringmq_wire::{PacketType, ReasonCode, Version};
+
+/// A Session Expiry Interval that means never (section 3.1.2.11.2), seconds.
+pub(crate) const EXPIRY_NEVER_S: u32 = u32::MAX;
+
+/// What is kept of one client.
+pub(crate) struct Session {
+    pub(crate) client_id: Box<str>,
+    /// Unique in the process while the session lives; what [`Publisher::key`] holds.
+    pub(crate) key: u64,
+    pub(crate) client_hash: u32,
+    pub(crate) conn: Option<ConnId>,
+    pub(crate) version: Version,
+    pub(crate) flags: Flags,
+    /// Effective keep alive, seconds; 0 is off.
+    pub(crate) keep_alive: u16,
+    /// Most unacknowledged QoS 1 and 2 messages towards the client [MQTT-3.3.4-9].
+    pub(crate) window: u16,
+    /// Largest packet that the client takes, bytes [MQTT-3.1.2-24].
+    pub(crate) max_packet_size: u32,
+    /// Seconds that the session outlives its connection.
+    pub(crate) expiry_s: u32,
+    /// When the last packet came, or, without a connection, when the connection ended; milliseconds.
+    pub(crate) last_seen_ms: u64,
+    pub(crate) timer: Option<TimerId>,
+    pub(crate) timer_due_ms: u64,
+    pub(crate) subscriptions: Subscriptions,
+    /// Messages towards the client, and QoS 2 messages from it. `None` while there are none.
+    pub(crate) delivery: Option<Box<Delivery>>,
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// Yes-or-no properties of a session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Flags {
+    /// An MQTT 3 bridge: wants the RETAIN flag as published.
+    pub(crate) bridge: bool,
+    /// Topic aliases are used towards the client, so frames cannot be copied from another client's.
+    pub(crate) aliases_out: bool,
+    /// A replay of retained messages waits until this session has room.
+    pub(crate) waits_for_room: bool,
+}
+
+/// What only some sessions have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) will: Option<Will>,
+    /// When the will is due after the connection has ended, milliseconds.
+    pub(crate) will_due_ms: Option<u64>,
+    pub(crate) aliases_in: Option<AliasesIn>,
+    pub(crate) aliases_out: Option<AliasesOut>,
+    /// Acknowledgements that wait for another shard, and those that wait behind them.
+    pub(crate) held_acks: VecDeque<HeldAck>,
+    /// SUBACKs that wait for another shard.
+    pub(crate) held_subacks: Vec<HeldSubAck>,
+    /// Replays of retained messages that wait for room: the shard that holds them, and its number for the replay.
+    pub(crate) replays: Vec<(ShardId, u32)>,
+    /// Method of enhanced authentication that the connection was accepted with.
+    pub(crate) auth_method: Option<Box<str>>,
+    /// Re-authentication under way.
+    pub(crate) auth_exchange: Option<Box<dyn AuthExchange>>,
+}
+
+impl Extra {
+    /// Forgets what belongs to the connection and not to the session.
+    pub(crate) fn end_connection(&mut self) {
+        // [MQTT-3.3.2-7]
+        self.aliases_in = None;
+        self.aliases_out = None;
+        self.held_acks.clear();
+        self.held_subacks.clear();
+        self.auth_method = None;
+        self.auth_exchange = None;
+    }
+
+    /// True if nothing is held that a session without extras would not have.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.will.is_none()
+            && self.aliases_in.is_none()
+            && self.aliases_out.is_none()
+            && self.held_acks.is_empty()
+            && self.held_subacks.is_empty()
+            && self.replays.is_empty()
+            && self.auth_method.is_none()
+    }
+}
+
+/// A will, kept until it is published or discarded [MQTT-3.1.2-7].
+pub(crate) struct Will {
+    pub(crate) message: Rc<Message>,
+    /// Message Expiry Interval, seconds; it runs from when the will is published.
+    pub(crate) expiry_s: Option<u32>,
+    /// Will Delay Interval, seconds.
+    pub(crate) delay_s: u32,
+}
+
+/// An acknowledgement to the publisher that cannot be sent yet.
+pub(crate) struct HeldAck {
+    pub(crate) ticket: u32,
+    pub(crate) packet_type: PacketType,
+    pub(crate) packet_id: u16,
+    pub(crate) reason: ReasonCode,
+    pub(crate) ready: bool,
+}
+
+/// A SUBACK that waits until the homes of its shared groups know the new member.
+pub(crate) struct HeldSubAck {
+    pub(crate) ticket: u32,
+    pub(crate) packet_id: u16,
+    pub(crate) codes: Vec<u8>,
+    /// Homes that have not answered.
+    pub(crate) waiting: u16,
+}
+
+impl Session {
+    pub(crate) fn publisher(&self) -> Publisher {
+        Publisher { key: self.key, client_hash: self.client_hash }
+    }
+
+    pub(crate) fn delivery_mut(&mut self) -> &mut Delivery {
+        self.delivery.get_or_insert_default()
+    }
+
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Milliseconds of silence after which the connection counts as lost [MQTT-3.1.2-22] [MQTT3-3.1.2-24].
+    pub(crate) fn patience_ms(&self, multiplier_permille: u32) -> Option<u64> {
+        (self.keep_alive > 0).then(|| u64::from(self.keep_alive) * u64::from(multiplier_permille))
+    }
+
+    /// Frees what a session needs only while it is active.
+    pub(crate) fn shrink(&mut self) {
+        if self.delivery.as_ref().is_some_and(|delivery| delivery.is_empty()) {
+            self.delivery = None;
+        }
+        if self.extra.as_ref().is_some_and(|extra| extra.is_empty()) {
+            self.extra = None;
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! CONNECT: who is it, where is its home, what is left of its session (section 3.1.4).
+
+use super::conns::{Authenticating, Phase};
+use super::leave::End;
+use super::{Flow, Shard};
+use crate::enhanced_auth::AuthStep;
+use crate::machine::{Command, ConnId, Effects, ShardId};
+use crate::message::{Message, NEVER_MS, Publication};
+use crate::session::{AliasesOut, EXPIRY_NEVER_S, Flags, Session, Subscriptions, Will};
+use crate::topics::filter;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+use ringmq_wire::{
+    Auth, ConnAck, ConnAckProperties, Connect, Frame, Packet, PacketType, QoS, ReasonCode, UserProperties, Version,
+    decode,
+};
+
+/// Beginning of the client identifiers that we assign.
+const ASSIGNED_PREFIX: &str = "ringmq-";
+
+/// Most client identifiers tried to find one that is at home here: with 64 shards, fewer than 1 in 10^13 runs out.
+const ASSIGN_TRIES_MAX: usize = 2048;
+
+impl Shard {
+    /// The first packet must be CONNECT [MQTT-3.1.0-1] [MQTT3-3.1.0-1].
+    pub(super) fn first_packet(
+        &mut self,
+        conn: ConnId,
+        frame: Frame<'_>,
+        whole: &[u8],
+        after: &[u8],
+        fx: &mut Effects,
+    ) -> Flow {
+        if frame.packet_type() != Some(PacketType::Connect) {
+            self.hub.counters.packets_protocol_error += 1;
+            self.shut(conn, fx);
+            return Flow::Ended;
+        }
+        match decode(frame, Version::V5) {
+            Ok(Packet::Connect(connect)) => self.connect(conn, &connect, frame.body, whole, after, fx),
+            Ok(_) => unreachable!("a CONNECT frame holds a CONNECT"),
+            Err(error) => {
+                // [MQTT-3.1.4-1] [MQTT3-3.1.4-1]
+                self.count_refused(error);
+                match claimed_version(frame.body) {
+                    Some(version) => self.refuse_connect(conn, version, error.reason, fx),
+                    None => {
+                        self.shut(conn, fx);
+                        Flow::Ended
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(
+        &mut self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        body: &[u8],
+        whole: &[u8],
+        after: &[u8],
+        fx: &mut Effects,
+    ) -> Flow {
+        if let Err(reason) = self.check_connect(connect) {
+            return self.refuse_connect(conn, connect.version, reason, fx);
+        }
+        let client_id = if connect.client_id.is_empty() {
+            // [MQTT-3.1.3-6] [MQTT3-3.1.3-6]
+            Cow::Owned(self.assign_client_id())
+        } else {
+            Cow::Borrowed(connect.client_id)
+        };
+        let home = self.placement.home(client_id.as_bytes());
+        if home != self.id {
+            self.hand_over(conn, home, [whole, after].concat(), fx);
+            return Flow::Ended;
+        }
+        self.hub.counters.client_connect += 1;
+        let Some(method) = connect.properties.authentication_method else {
+            return self.accept(conn, connect, &client_id, &[], fx);
+        };
+        let Some(method) = self.auth_methods.iter().find(|known| known.name() == method) else {
+            // [MQTT-4.12.0-1]
+            return self.refuse_connect(conn, connect.version, ReasonCode::BAD_AUTHENTICATION_METHOD, fx);
+        };
+        let exchange = method.begin(&client_id);
+        let waiting = Authenticating { connect: body.to_vec(), exchange };
+        let data = connect.properties.authentication_data.unwrap_or_default();
+        self.step_authentication(conn, waiting, data, fx)
+    }
+
+    /// Gives what the client sent to its authentication exchange, and accepts it, refuses it or asks for more.
+    pub(super) fn step_authentication(
+        &mut self,
+        conn: ConnId,
+        mut waiting: Authenticating,
+        data: &[u8],
+        fx: &mut Effects,
+    ) -> Flow {
+        let body = core::mem::take(&mut waiting.connect);
+        let connect = Connect::decode(&body).expect("was decoded when it came");
+        let mut reply = Vec::new();
+        match waiting.exchange.step(data, &mut reply) {
+            AuthStep::Done => {
+                let client_id = if connect.client_id.is_empty() {
+                    Cow::Owned(self.assign_client_id())
+                } else {
+                    Cow::Borrowed(connect.client_id)
+                };
+                self.accept(conn, &connect, &client_id, &reply, fx)
+            }
+            // [MQTT-4.12.0-4]
+            AuthStep::Refuse(reason) => self.refuse_connect(conn, connect.version, reason, fx),
+            AuthStep::Continue => {
+                // [MQTT-4.12.0-2] [MQTT-4.12.0-5]
+                let auth = Auth {
+                    reason: ReasonCode::CONTINUE_AUTHENTICATION,
+                    authentication_method: connect.properties.authentication_method,
+                    authentication_data: Some(&reply),
+                    reason_string: None,
+                    user_properties: UserProperties::NONE,
+                };
+                let limit = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
+                if !auth.encode_within(limit, fx.outbox.buffer(conn)) {
+                    self.shut(conn, fx);
+                    return Flow::Ended;
+                }
+                waiting.connect = body;
+                self.conns.get_mut(conn).expect("open").phase = Phase::Authenticating(Box::new(waiting));
+                Flow::Continue
+            }
+        }
+    }
+
+    /// What a CONNECT may not ask for here [MQTT-3.1.4-2].
+    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), ReasonCode> {
+        let settings = &self.hub.settings;
+        let id_len = connect.client_id.len();
+        // [MQTT-3.1.3-5] [MQTT-3.1.3-8] [MQTT3-3.1.3-7] [MQTT3-3.1.3-8] [MQTT3-3.1.3-9]; MQTT 3.1 requires an identifier.
+        let nameless = id_len == 0
+            && match connect.version {
+                Version::V31 => true,
+                Version::V311 => !connect.clean_start,
+                Version::V5 => false,
+            };
+        if nameless || id_len > usize::from(settings.max_clientid_len) {
+            return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+        }
+        if connect.properties.user_properties.len() > usize::from(settings.max_user_properties) {
+            return Err(ReasonCode::QUOTA_EXCEEDED);
+        }
+        if let Some(will) = &connect.will {
+            // [MQTT-3.2.2-12]
+            if will.qos.bits() > settings.max_qos_allowed {
+                return Err(ReasonCode::QOS_NOT_SUPPORTED);
+            }
+            // [MQTT-3.2.2-13]
+            if will.retain && !settings.retain_available {
+                return Err(ReasonCode::RETAIN_NOT_SUPPORTED);
+            }
+            if filter::topic_levels(will.topic) > usize::from(settings.max_topic_levels) {
+                return Err(ReasonCode::TOPIC_NAME_INVALID);
+            }
+        }
+        Ok(())
+    }
+
+    /// A client identifier that nobody has and whose home is here, so that the connection can stay.
+    fn assign_client_id(&mut self) -> String {
+        for _ in 0..ASSIGN_TRIES_MAX {
+            let name = format!("{ASSIGNED_PREFIX}{:016x}{:08x}", self.random.next_u64(), self.random.next_u64() >> 32);
+            if self.placement.home(name.as_bytes()) == self.id && self.find_client(&name).is_none() {
+                return name;
+            }
+        }
+        unreachable!("no client identifier is at home on this shard")
+    }
+
+    fn hand_over(&mut self, conn: ConnId, to: ShardId, bytes: Vec<u8>, fx: &mut Effects) {
+        let closed = self.conns.close(conn).expect("open");
+        if let Some(timer) = closed.timer {
+            self.wheel.cancel(timer);
+        }
+        self.hub.counters.client_handed_over += 1;
+        fx.commands.push(Command::HandOff { conn, to, bytes });
+    }
+
+    /// Answers CONNECT with a refusal and closes [MQTT-3.2.2-7] [MQTT3-3.2.2-5]. Session Present is then 0
+    /// [MQTT-3.2.2-6] [MQTT3-3.2.2-4].
+    pub(super) fn refuse_connect(
+        &mut self,
+        conn: ConnId,
+        version: Version,
+        reason: ReasonCode,
+        fx: &mut Effects,
+    ) -> Flow {
+        self.hub.counters.client_refused += 1;
+        // [MQTT-3.2.2-8]: malformed MQTT 3 packets have no return code; the connection just ends.
+        if reason.is_connack() && (version.is_v5() || reason.connack_v3() != 0) {
+            let connack = ConnAck { session_present: false, reason, properties: ConnAckProperties::default() };
+            connack.encode(version, fx.outbox.buffer(conn));
+        }
+        self.shut(conn, fx);
+        Flow::Ended
+    }
+
+    /// The session of a client, if there is one.
+    pub(super) fn find_client(&self, client_id: &str) -> Option<u32> {
+        let hash = self.placement.hash(client_id.as_bytes()) as u32;
+        self.clients
+            .find(u64::from(hash), |(held, session)| {
+                *held == hash && self.hub.sessions.get(*session).is_some_and(|session| &*session.client_id == client_id)
+            })
+            .map(|(_, session)| *session)
+    }
+
+    /// Makes a client live: takes its session over, resumes it or makes a new one, and answers with CONNACK
+    /// [MQTT-3.1.4-5] [MQTT3-3.1.4-4].
+    fn accept(
+        &mut self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        client_id: &str,
+        auth_reply: &[u8],
+        fx: &mut Effects,
+    ) -> Flow {
+        let resumed = self.settle_old_session(connect.clean_start, client_id, fx);
+        let session = resumed.unwrap_or_else(|| self.create_session(client_id));
+        self.bind(session, conn, connect);
+        self.hub.counters.client_connected += 1;
+        self.hub.counters.connections += 1;
+        if !self.send_connack(session, conn, connect, resumed.is_some(), auth_reply, fx) {
+            self.end(session, End::Refused(ReasonCode::PACKET_TOO_LARGE), fx);
+            return Flow::Ended;
+        }
+        self.arm(session);
+        if resumed.is_some() {
+            self.hub.counters.session_resumed += 1;
+            self.hub.resend(session, fx);
+            self.hub.pump(session, fx);
+        }
+        Flow::Continue
+    }
+
+    /// Ends what stands in the way of a new connection and returns the session to resume, if any [MQTT-3.1.2-4]
+    /// [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.4-3] [MQTT-3.1.4-4] [MQTT3-3.1.2-4] [MQTT3-3.1.2-5] [MQTT3-3.1.2-6]
+    /// [MQTT3-3.1.4-2].
+    fn settle_old_session(&mut self, clean_start: bool, client_id: &str, fx: &mut Effects) -> Option<u32> {
+        let old = self.find_client(client_id)?;
+        if self.hub.sessions.get(old)?.conn.is_some() {
+            self.hub.counters.session_takenover += 1;
+            self.end(old, End::TakenOver, fx);
+        }
+        // The session is gone if it was not to outlive its connection.
+        let old = self.find_client(client_id)?;
+        if clean_start {
+            self.hub.counters.session_discarded += 1;
+            self.terminate(old, fx);
+            return None;
+        }
+        Some(old)
+    }
+
+    fn create_session(&mut self, client_id: &str) -> u32 {
+        let hash = self.placement.hash(client_id.as_bytes()) as u32;
+        let session = self.hub.sessions.insert(Session {
+            client_id: client_id.into(),
+            key: 0,
+            client_hash: hash,
+            conn: None,
+            version: Version::V5,
+            flags: Flags::default(),
+            keep_alive: 0,
+            window: 0,
+            max_packet_size: 0,
+            expiry_s: 0,
+            last_seen_ms: self.hub.now_ms,
+            timer: None,
+            timer_due_ms: 0,
+            subscriptions: Subscriptions::None,
+            delivery: None,
+            extra: None,
+        });
+        let generation = self.hub.sessions.generation(session).expect("just inserted");
+        // Unique in the process: shard, 24 bits of the generation, slot.
+        let key = u64::from(self.id.0) << 56 | u64::from(generation & 0xFF_FFFF) << 32 | u64::from(session);
+        self.hub.sessions.get_mut(session).expect("just inserted").key = key;
+        self.clients.insert_unique(u64::from(hash), (hash, session), |(hash, _)| u64::from(*hash));
+        self.hub.counters.session_created += 1;
+        session
+    }
+
+    /// Sets what a connection brings to its session. Request Problem Information needs no memory: acknowledgements carry
+    /// neither reason strings nor user properties to anybody [MQTT-3.1.2-29].
+    fn bind(&mut self, session: u32, conn: ConnId, connect: &Connect<'_>) {
+        let open = self.conns.get_mut(conn).expect("open");
+        open.phase = Phase::Live(session);
+        if let Some(timer) = open.timer.take() {
+            self.wheel.cancel(timer);
+        }
+        let settings = self.hub.settings.clone();
+        let alias_seed = self.random.next_u64();
+        let now_ms = self.hub.now_ms;
+        let properties = &connect.properties;
+        let held = self.hub.sessions.get_mut(session).expect("session to bind");
+        held.conn = Some(conn);
+        held.version = connect.version;
+        let aliases = properties.topic_alias_maximum.min(settings.max_topic_alias);
+        held.flags = Flags {
+            bridge: connect.bridge,
+            aliases_out: aliases > 0,
+            waits_for_room: held.extra.as_ref().is_some_and(|extra| !extra.replays.is_empty()),
+        };
+        // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
+        held.keep_alive = settings.server_keepalive.unwrap_or(connect.keep_alive);
+        held.window = settings.max_inflight.min(properties.receive_maximum.unwrap_or(u16::MAX)).max(1);
+        held.max_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
+        held.expiry_s = match connect.version {
+            Version::V5 => properties.session_expiry.unwrap_or(0),
+            _ if connect.clean_start => 0,
+            _ => seconds(settings.session_expiry_interval),
+        };
+        held.last_seen_ms = now_ms;
+        // [MQTT-3.1.2-7] [MQTT3-3.1.2-8]; a will of the connection before is void [MQTT-3.1.3-9].
+        let will = connect.will.as_ref().map(|will| {
+            let mut scratch = Vec::new();
+            let passing = Publication {
+                publisher: held.publisher(),
+                qos: will.qos,
+                retain: will.retain,
+                expires_ms: NEVER_MS,
+                topic: will.topic,
+                properties: will.properties.forwardable(&mut scratch),
+                payload: will.payload,
+            };
+            let expiry_s = will.properties.message_expiry;
+            Will { message: Message::keep(&passing), expiry_s, delay_s: will.delay }
+        });
+        if will.is_some() || aliases > 0 || properties.authentication_method.is_some() || held.extra.is_some() {
+            let extra = held.extra_mut();
+            extra.will = will;
+            extra.will_due_ms = None;
+            extra.aliases_out = (aliases > 0).then(|| AliasesOut::new(aliases, alias_seed));
+            extra.auth_method = properties.authentication_method.map(Box::from);
+        }
+        held.shrink();
+    }
+
+    /// Appends the CONNACK, before anything else is sent [MQTT-3.2.0-1] [MQTT3-3.2.0-1]. False if it does not fit what
+    /// the client takes.
+    fn send_connack(
+        &self,
+        session: u32,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        session_present: bool,
+        auth_reply: &[u8],
+        fx: &mut Effects,
+    ) -> bool {
+        let held = self.hub.sessions.get(session).expect("session to answer");
+        let settings = &self.hub.settings;
+        let asked = &connect.properties;
+        let properties = ConnAckProperties {
+            receive_maximum: (settings.max_awaiting_rel > 0).then_some(settings.max_awaiting_rel),
+            // [MQTT-3.2.2-9]
+            maximum_qos: QoS::from_bits(settings.max_qos_allowed).unwrap_or(QoS::ExactlyOnce),
+            retain_available: settings.retain_available,
+            maximum_packet_size: Some(settings.max_packet_size),
+            // [MQTT-3.2.2-16]
+            assigned_client_id: connect.client_id.is_empty().then_some(&*held.client_id),
+            topic_alias_maximum: settings.max_topic_alias,
+            wildcard_subscription_available: settings.wildcard_subscription,
+            shared_subscription_available: settings.shared_subscription,
+            server_keep_alive: settings.server_keepalive,
+            // [MQTT-3.1.2-28]
+            response_information: (asked.request_response_information && !settings.response_information.is_empty())
+                .then_some(settings.response_information.as_str()),
+            // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
+            authentication_method: asked.authentication_method,
+            authentication_data: asked.authentication_method.and((!auth_reply.is_empty()).then_some(auth_reply)),
+            ..ConnAckProperties::default()
+        };
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]
+        let connack = ConnAck { session_present, reason: ReasonCode::SUCCESS, properties };
+        connack.encode_within(held.max_packet_size, connect.version, fx.outbox.buffer(conn))
+    }
+}
+
+/// The version in a CONNECT that could not be read, to answer in its format; `None` if even that is unclear.
+fn claimed_version(body: &[u8]) -> Option<Version> {
+    match body {
+        [0, 4, b'M', b'Q', b'T', b'T', 5, ..] => Some(Version::V5),
+        // An unknown level: the format that every version before 5 understands [MQTT3-3.1.2-2] [MQTT-3.1.2-2].
+        [0, 4, b'M', b'Q', b'T', b'T', _, ..] | [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', _, ..] => {
+            Some(Version::V311)
+        }
+        _ => None,
+    }
+}
+
+/// Whole seconds of a setting, with everything too long meaning never.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(EXPIRY_NEVER_S)
+}

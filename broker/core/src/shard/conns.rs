@@ -1,0 +1,116 @@
+//! The shard's side of transport connections, by the driver's slot number.
+
+use crate::enhanced_auth::AuthExchange;
+use crate::machine::ConnId;
+use crate::slab::Pages;
+use crate::timer::TimerId;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Most buffers for partial packets kept for reuse.
+const SPARE_PARTIALS_MAX: usize = 256;
+
+/// A buffer for a partial packet that grew beyond this is not kept, bytes.
+const SPARE_PARTIAL_BYTES_MAX: usize = 16 * 1024;
+
+/// How far a connection has come.
+#[derive(Default)]
+pub(super) enum Phase {
+    /// No connection in this slot.
+    #[default]
+    Vacant,
+    /// Open, and no CONNECT yet.
+    Fresh,
+    /// CONNECT named an authentication method and the exchange goes on.
+    Authenticating(Box<Authenticating>),
+    /// Connected: the session's number.
+    Live(u32),
+}
+
+/// A CONNECT that waits for its authentication.
+pub(super) struct Authenticating {
+    /// Body of the CONNECT packet.
+    pub(super) connect: Vec<u8>,
+    pub(super) exchange: Box<dyn AuthExchange>,
+}
+
+/// One connection.
+#[derive(Default)]
+pub(super) struct Conn {
+    pub(super) phase: Phase,
+    /// Reading is paused, to hold up a publisher.
+    pub(super) paused: bool,
+    /// The beginning of a packet whose rest has not come.
+    // Boxed because most connections have none: 8 bytes instead of 24.
+    #[expect(clippy::box_collection, reason = "an idle connection pays for the pointer alone")]
+    pub(super) partial: Option<Box<Vec<u8>>>,
+    /// Until CONNECT.
+    pub(super) timer: Option<TimerId>,
+}
+
+/// All connections of a shard.
+#[derive(Default)]
+pub(super) struct Conns {
+    slots: Pages<Conn>,
+    #[expect(clippy::vec_box, reason = "the boxes move into connections and back")]
+    spare_partials: Vec<Box<Vec<u8>>>,
+}
+
+impl Conns {
+    /// The slot of a connection that has just opened.
+    pub(super) fn open(&mut self, conn: ConnId) -> &mut Conn {
+        while self.slots.len() <= conn.0 {
+            self.slots.push(Conn::default());
+        }
+        let slot = self.slots.get_mut(conn.0).expect("slot was made");
+        assert!(matches!(slot.phase, Phase::Vacant), "driver opened a slot in use");
+        slot.phase = Phase::Fresh;
+        slot
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Conn> {
+        self.slots.get_mut(conn.0).filter(|slot| !matches!(slot.phase, Phase::Vacant))
+    }
+
+    /// The session of a live connection.
+    #[inline]
+    pub(super) fn session(&self, conn: ConnId) -> Option<u32> {
+        match self.slots.get(conn.0)?.phase {
+            Phase::Live(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Empties a slot and returns what was there.
+    pub(super) fn close(&mut self, conn: ConnId) -> Option<Conn> {
+        let mut closed = core::mem::take(self.get_mut(conn)?);
+        if let Some(partial) = closed.partial.take() {
+            self.recycle(partial);
+        }
+        Some(closed)
+    }
+
+    /// Connections that are open, with their slots.
+    pub(super) fn open_slots(&self) -> impl Iterator<Item = ConnId> {
+        let occupied = |(slot, conn): (usize, &Conn)| {
+            (!matches!(conn.phase, Phase::Vacant)).then(|| ConnId(u32::try_from(slot).expect("slot number")))
+        };
+        self.slots.iter().enumerate().filter_map(occupied)
+    }
+
+    /// An empty buffer for a partial packet.
+    #[expect(clippy::box_collection, reason = "see Conn::partial")]
+    pub(super) fn partial(&mut self) -> Box<Vec<u8>> {
+        self.spare_partials.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer for partial packets back.
+    #[expect(clippy::box_collection, reason = "see Conn::partial")]
+    pub(super) fn recycle(&mut self, mut partial: Box<Vec<u8>>) {
+        if self.spare_partials.len() < SPARE_PARTIALS_MAX && partial.capacity() <= SPARE_PARTIAL_BYTES_MAX {
+            partial.clear();
+            self.spare_partials.push(partial);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Bytes in: packets cut from the stream and sent to their handlers.
+
+use super::conns::Phase;
+use super::leave::End;
+use super::{Flow, Shard};
+use crate::machine::{CloseHow, Command, ConnId, Effects, Origin};
+use core::net::SocketAddr;
+use ringmq_wire::{Cut, DecodeError, Frame, Packet, PacketType, ReasonCode, Version, cut, decode, encode_pingresp};
+
+impl Shard {
+    pub(super) fn opened(&mut self, conn: ConnId, peer: SocketAddr, origin: Origin, fx: &mut Effects) {
+        let accepted = matches!(origin, Origin::Accepted { .. });
+        if self.stopping || (accepted && !self.admits(peer)) {
+            fx.commands.push(Command::Close { conn, how: CloseHow::Abort });
+            return;
+        }
+        let patience_ms = u64::try_from(self.hub.settings.idle_timeout.as_millis()).unwrap_or(u64::MAX);
+        let due_ms = self.hub.now_ms.saturating_add(patience_ms);
+        let timer = self.wheel.schedule(Self::timer_key_of_conn(conn), due_ms);
+        self.conns.open(conn).timer = Some(timer);
+    }
+
+    /// Counts a connection against what its address may open in a second.
+    fn admits(&mut self, peer: SocketAddr) -> bool {
+        let max = self.hub.settings.max_conn_rate_per_ip;
+        if max == 0 {
+            return true;
+        }
+        if self.accepted_from.len() >= super::tick::ADDRESSES_MAX {
+            self.accepted_from.clear();
+        }
+        let count = self.accepted_from.entry(peer.ip()).or_insert(0);
+        *count += 1;
+        let admitted = *count <= max;
+        if !admitted {
+            self.hub.counters.client_rate_limited += 1;
+        }
+        admitted
+    }
+
+    /// Cuts packets from what a connection sent. What is left of an incomplete packet is copied aside.
+    pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
+        let Some(open) = self.conns.get_mut(conn) else { return };
+        let partial = open.partial.take();
+        let max = self.hub.settings.max_packet_size;
+        let mut rest = bytes;
+        if let Some(mut partial) = partial {
+            loop {
+                match cut(&partial, max) {
+                    Ok(Cut::Partial { need }) => {
+                        let (more, after) = rest.split_at((need - partial.len()).min(rest.len()));
+                        if more.is_empty() {
+                            self.conns.get_mut(conn).expect("open").partial = Some(partial);
+                            return;
+                        }
+                        partial.extend_from_slice(more);
+                        rest = after;
+                    }
+                    Ok(Cut::Frame(frame, _)) => {
+                        let flow = self.packet(conn, frame, &partial, rest, fx);
+                        self.conns.recycle(partial);
+                        if flow == Flow::Ended {
+                            return;
+                        }
+                        break;
+                    }
+                    Err(error) => return self.unreadable(conn, error, fx),
+                }
+            }
+        }
+        while !rest.is_empty() {
+            match cut(rest, max) {
+                Ok(Cut::Frame(frame, used)) => {
+                    let (whole, after) = rest.split_at(used);
+                    if self.packet(conn, frame, whole, after, fx) == Flow::Ended {
+                        return;
+                    }
+                    rest = after;
+                }
+                Ok(Cut::Partial { .. }) => {
+                    let mut partial = self.conns.partial();
+                    partial.extend_from_slice(rest);
+                    self.conns.get_mut(conn).expect("open").partial = Some(partial);
+                    return;
+                }
+                Err(error) => return self.unreadable(conn, error, fx),
+            }
+        }
+    }
+
+    /// Handles one packet. `whole` is the packet with its header, `after` what was received behind it.
+    fn packet(&mut self, conn: ConnId, frame: Frame<'_>, whole: &[u8], after: &[u8], fx: &mut Effects) -> Flow {
+        self.hub.counters.packets_received += 1;
+        match self.conns.get_mut(conn).expect("open").phase {
+            Phase::Live(session) => self.live_packet(session, conn, frame, fx),
+            Phase::Fresh => self.first_packet(conn, frame, whole, after, fx),
+            Phase::Authenticating(_) => self.auth_packet(conn, frame, fx),
+            Phase::Vacant => unreachable!("packet on a closed connection"),
+        }
+    }
+
+    #[inline]
+    fn live_packet(&mut self, session: u32, conn: ConnId, frame: Frame<'_>, fx: &mut Effects) -> Flow {
+        let held = self.hub.sessions.get_mut(session).expect("live session");
+        held.last_seen_ms = self.hub.now_ms;
+        let version = held.version;
+        if frame.packet_type() == Some(PacketType::Publish) {
+            return self.publish(session, conn, version, frame, fx);
+        }
+        match decode(frame, version) {
+            Ok(packet) => self.control_packet(session, conn, version, packet, fx),
+            Err(error) => {
+                self.count_refused(error);
+                self.end(session, End::Refused(error.reason), fx);
+                Flow::Ended
+            }
+        }
+    }
+
+    fn control_packet(
+        &mut self,
+        session: u32,
+        conn: ConnId,
+        version: Version,
+        packet: Packet<'_>,
+        fx: &mut Effects,
+    ) -> Flow {
+        match packet {
+            // Receiving an acknowledgement never depends on the window [MQTT-3.3.4-10] [MQTT-4.9.0-3].
+            Packet::PubAck(ack) => self.hub.acknowledged(session, ack.packet_id, fx),
+            Packet::PubRec(ack) => self.hub.received(session, ack.packet_id, ack.reason, fx),
+            Packet::PubComp(ack) => self.hub.completed(session, ack.packet_id, fx),
+            Packet::PubRel(ack) => self.released(session, conn, version, ack.packet_id, fx),
+            // [MQTT-3.12.4-1] [MQTT3-3.12.4-1]
+            Packet::PingReq => encode_pingresp(fx.outbox.buffer(conn)),
+            Packet::Subscribe(subscribe) => return self.subscribe(session, conn, subscribe, fx),
+            Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(session, conn, unsubscribe, fx),
+            Packet::Disconnect(disconnect) => return self.goodbye(session, disconnect, fx),
+            Packet::Auth(auth) => return self.reauthenticate(session, conn, auth, fx),
+            // A second CONNECT [MQTT-3.1.0-2] [MQTT3-3.1.0-2], or what only a server sends.
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp
+            | Packet::Publish(_) => return self.refuse(session, ReasonCode::PROTOCOL_ERROR, fx),
+        }
+        Flow::Continue
+    }
+
+    /// Ends a live connection because of what its client sent [MQTT-4.13.1-1].
+    pub(super) fn refuse(&mut self, session: u32, reason: ReasonCode, fx: &mut Effects) -> Flow {
+        self.hub.counters.packets_protocol_error += 1;
+        self.end(session, End::Refused(reason), fx);
+        Flow::Ended
+    }
+
+    /// The stream cannot be cut into packets any more [MQTT-4.13.1-1] [MQTT3-4.8.0-1].
+    fn unreadable(&mut self, conn: ConnId, error: DecodeError, fx: &mut Effects) {
+        self.count_refused(error);
+        match self.conns.session(conn) {
+            Some(session) => self.end(session, End::Refused(error.reason), fx),
+            None => self.shut(conn, fx),
+        }
+    }
+
+    pub(super) fn count_refused(&mut self, error: DecodeError) {
+        if error.reason == ReasonCode::PROTOCOL_ERROR {
+            self.hub.counters.packets_protocol_error += 1;
+        } else {
+            self.hub.counters.packets_malformed += 1;
+        }
+    }
+
+    /// Closes a connection that has no session.
+    pub(super) fn shut(&mut self, conn: ConnId, fx: &mut Effects) {
+        if let Some(closed) = self.conns.close(conn) {
+            if let Some(timer) = closed.timer {
+                self.wheel.cancel(timer);
+            }
+            fx.commands.push(Command::Close { conn, how: CloseHow::Flush });
+        }
+    }
+}

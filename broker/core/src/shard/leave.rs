@@ -1,0 +1,184 @@
+//! How connections and sessions end, and what becomes of the will (sections 3.1.2.5, 3.14, 4.1).
+
+use super::{Flow, Shard};
+use crate::machine::{CloseHow, Command, ConnId, Effects};
+use crate::message::{NEVER_MS, Publication};
+use crate::session::{EXPIRY_NEVER_S, Outgoing, Session, Stage, Will};
+use alloc::vec::Vec;
+use ringmq_wire::{Disconnect, QoS, ReasonCode};
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The transport is gone.
+    Lost,
+    /// DISCONNECT came, which discards the will or asks for it.
+    Goodbye { with_will: bool },
+    /// The client did what it must not.
+    Refused(ReasonCode),
+    /// The same client has connected anew.
+    TakenOver,
+    /// Nothing came for too long.
+    KeepAliveTimeout,
+    /// Nothing could be sent for too long.
+    SendTimeout,
+    /// The server stops.
+    ShuttingDown,
+}
+
+impl End {
+    /// What a version 5 client is told.
+    fn reason(self) -> Option<ReasonCode> {
+        match self {
+            Self::Lost | Self::Goodbye { .. } | Self::SendTimeout => None,
+            Self::Refused(reason) => Some(reason),
+            Self::TakenOver => Some(ReasonCode::SESSION_TAKEN_OVER),
+            Self::KeepAliveTimeout => Some(ReasonCode::KEEP_ALIVE_TIMEOUT),
+            Self::ShuttingDown => Some(ReasonCode::SERVER_SHUTTING_DOWN),
+        }
+    }
+}
+
+impl Shard {
+    /// The transport of a connection is gone.
+    pub(super) fn lost(&mut self, conn: ConnId, fx: &mut Effects) {
+        if let Some(session) = self.conns.session(conn) {
+            self.end(session, End::Lost, fx);
+        } else if let Some(closed) = self.conns.close(conn)
+            && let Some(timer) = closed.timer
+        {
+            self.wheel.cancel(timer);
+        }
+    }
+
+    /// DISCONNECT from a client.
+    pub(super) fn goodbye(&mut self, session: u32, disconnect: Disconnect<'_>, fx: &mut Effects) -> Flow {
+        let held = self.hub.sessions.get_mut(session).expect("live session");
+        if let Some(expiry_s) = disconnect.session_expiry {
+            // A session that was to end with its connection cannot be made to stay (section 3.14.2.2.2).
+            if held.expiry_s == 0 && expiry_s != 0 {
+                return self.refuse(session, ReasonCode::PROTOCOL_ERROR, fx);
+            }
+            held.expiry_s = expiry_s;
+        }
+        // [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT3-3.14.4-3] [MQTT3-3.1.2-10]
+        let with_will = disconnect.reason != ReasonCode::NORMAL_DISCONNECTION;
+        self.end(session, End::Goodbye { with_will }, fx);
+        Flow::Ended
+    }
+
+    /// Ends the connection of a live session, and the session too if it is not to outlive it.
+    pub(super) fn end(&mut self, session: u32, why: End, fx: &mut Effects) {
+        let held = self.hub.sessions.get_mut(session).expect("session to end");
+        let conn = held.conn.take().expect("live session");
+        if let Some(reason) = why.reason().filter(|reason| held.version.is_v5() && reason.is_disconnect()) {
+            // [MQTT-3.14.2-1] [MQTT-3.14.2-3] [MQTT-4.13.2-1]; nothing follows it [MQTT-3.14.4-1] [MQTT-3.14.4-2].
+            let farewell = Disconnect::with_reason(reason);
+            let _fits = farewell.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn));
+        }
+        self.conns.close(conn);
+        match why {
+            End::Lost => {}
+            End::SendTimeout => fx.commands.push(Command::Close { conn, how: CloseHow::Abort }),
+            _ => fx.commands.push(Command::Close { conn, how: CloseHow::Flush }),
+        }
+        self.hub.counters.client_disconnected += 1;
+        self.hub.counters.connections -= 1;
+        held.last_seen_ms = self.hub.now_ms;
+        if let Some(delivery) = &mut held.delivery {
+            delivery.stalled_since_ms = None;
+        }
+        if let Some(extra) = &mut held.extra {
+            extra.end_connection();
+            if matches!(why, End::Goodbye { with_will: false } | End::ShuttingDown) {
+                extra.will = None;
+            }
+        }
+        held.flags.aliases_out = false;
+        held.flags.waits_for_room = false;
+        held.shrink();
+        // [MQTT-4.1.0-2] [MQTT-3.1.2-23]
+        if held.expiry_s == 0 {
+            self.terminate(session, fx);
+            return;
+        }
+        if let Some(delay_s) = held.extra.as_ref().and_then(|extra| Some(extra.will.as_ref()?.delay_s)) {
+            // Whichever comes first, the delay's end or the session's [MQTT-3.1.2-8].
+            let delay_ms = u64::from(delay_s) * 1000;
+            if delay_ms == 0 {
+                self.publish_will(session, fx);
+            } else {
+                held.extra_mut().will_due_ms = Some(self.hub.now_ms + delay_ms);
+            }
+        }
+        self.arm(session);
+    }
+
+    /// Publishes a session's will, if it still has one [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT-3.1.2-14] [MQTT-3.1.2-15]
+    /// [MQTT3-3.1.2-8] [MQTT3-3.1.2-16] [MQTT3-3.1.2-17].
+    pub(super) fn publish_will(&mut self, session: u32, fx: &mut Effects) {
+        let Some(held) = self.hub.sessions.get_mut(session) else { return };
+        let Some(extra) = &mut held.extra else { return };
+        extra.will_due_ms = None;
+        let Some(Will { message, expiry_s, .. }) = extra.will.take() else { return };
+        let expiry_ms =
+            expiry_s.map_or(self.default_expiry_ms(), |expiry_s| self.hub.now_ms + u64::from(expiry_s) * 1000);
+        let passing = Publication { expires_ms: expiry_ms, ..message.view() };
+        self.take_in(&passing, None, fx);
+    }
+
+    /// When a message published now without an expiry of its own expires, milliseconds.
+    pub(super) fn default_expiry_ms(&self) -> u64 {
+        let default = self.hub.settings.message_expiry_interval;
+        default.map_or(NEVER_MS, |interval| {
+            self.hub.now_ms.saturating_add(u64::try_from(interval.as_millis()).unwrap_or(NEVER_MS))
+        })
+    }
+
+    /// Ends a session without a connection: its will, its subscriptions, what it had to deliver.
+    pub(super) fn terminate(&mut self, session: u32, fx: &mut Effects) {
+        self.publish_will(session, fx);
+        let held = self.hub.sessions.get_mut(session).expect("session to terminate");
+        assert!(held.conn.is_none(), "a live session was to be terminated [MQTT-4.1.0-1]");
+        let subscriptions = core::mem::take(&mut held.subscriptions);
+        for subscription in subscriptions.as_slice() {
+            self.drop_subscription(session, *subscription, fx);
+        }
+        let generation = self.hub.sessions.generation(session).expect("session to terminate");
+        let held = self.hub.sessions.remove(session).expect("session to terminate");
+        let hash = held.client_hash;
+        if let Ok(entry) = self.clients.find_entry(u64::from(hash), |(_, slot)| *slot == session) {
+            entry.remove();
+        }
+        if let Some(timer) = held.timer {
+            self.wheel.cancel(timer);
+        }
+        self.hub.counters.session_terminated += 1;
+        let replays = held.extra.as_ref().map(|extra| extra.replays.clone()).unwrap_or_default();
+        for (shard, replay) in replays {
+            self.cancel_replay(shard, replay, fx);
+        }
+        for outgoing in undelivered(held) {
+            if let Some(via) = outgoing.via {
+                self.return_shared(via, session, generation, &outgoing.message.view(), fx);
+            }
+        }
+    }
+
+    /// When a session without a connection ends, milliseconds; `None` if never.
+    pub(super) fn session_end_ms(held: &Session) -> Option<u64> {
+        (held.expiry_s != EXPIRY_NEVER_S).then(|| held.last_seen_ms + u64::from(held.expiry_s) * 1000)
+    }
+}
+
+/// What a session leaves that another member of a shared group may have: what was never sent, and QoS 1 messages that
+/// were not acknowledged. QoS 2 messages that were sent stay with this client alone [MQTT-4.8.2-5].
+fn undelivered(session: Session) -> Vec<Outgoing> {
+    let Some(delivery) = session.delivery else { return Vec::new() };
+    let sent = delivery.window.into_iter().filter_map(|flight| match flight.stage {
+        Stage::Published(outgoing) if outgoing.qos == QoS::AtLeastOnce => Some(outgoing),
+        _ => None,
+    });
+    let queued = delivery.queue.into_iter().filter(|outgoing| outgoing.qos != QoS::AtMostOnce);
+    sent.chain(queued).collect()
+}

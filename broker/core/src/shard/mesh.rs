@@ -1,0 +1,50 @@
+//! What other shards say.
+
+use super::Shard;
+use super::record::Record;
+use crate::machine::{Effects, ShardId};
+
+impl Shard {
+    /// A batch from another shard.
+    pub(super) fn heard(&mut self, from: ShardId, mut batch: &[u8], fx: &mut Effects) {
+        while let Some(record) = Record::take(&mut batch) {
+            self.obey(from, &record, fx);
+        }
+    }
+
+    fn obey(&mut self, from: ShardId, record: &Record<'_>, fx: &mut Effects) {
+        match record {
+            Record::Publish(passing) => {
+                if !self.route_here(passing, fx) {
+                    self.hub.counters.messages_forwarded_in_vain += 1;
+                }
+            }
+            Record::Shared { target, group, attempt, passing } => {
+                self.shared_arrived(from, *target, *group, *attempt, passing, fx);
+            }
+            Record::SharedReturned { failed, group, attempt, passing } => {
+                self.shared_returned(from, *failed, *group, *attempt, passing, fx);
+            }
+            Record::Retain { from: session, ticket, passing } => {
+                self.store_retained(passing);
+                if *ticket != 0 {
+                    self.tell(from, &Record::Retained { to: *session, ticket: *ticket }, fx);
+                }
+            }
+            Record::Retained { to, ticket } => self.acknowledge_held(*to, *ticket, fx),
+            Record::Replay { target, filter } => self.begin_replay(from, *target, filter, fx),
+            Record::Replayed { target, passing } => self.replayed(*target, passing, fx),
+            Record::ReplaySlice { to, replay, more } => self.slice_ended(from, *to, *replay, *more, fx),
+            Record::ReplayNext { replay } => self.next_slice_wanted(*replay),
+            Record::ReplayCancel { replay } => self.replay_cancelled(*replay),
+            Record::ShareJoin { target, ticket, group, filter } => {
+                self.join_at_home(from, *target, group, filter);
+                self.tell(from, &Record::ShareJoined { to: target.to, ticket: *ticket }, fx);
+            }
+            Record::ShareJoined { to, ticket } => self.share_joined(*to, *ticket, fx),
+            Record::ShareLeave { from: session, group, filter } => {
+                self.leave_at_home(from, *session, group, filter);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The broker's shard: one core's share of clients, sessions, subscriptions and retained messages.
+//!
+//! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler;
+//! `connect` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
+//! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions; `share` is
+//! shared subscriptions, `retain` retained messages, `subscribe` what the names say; `mesh` is what other shards say;
+//! `tick` is time.
+//!
+//! A client's session lives on the shard that its identifier hashes to, and nowhere else. So does each retained topic
+//! and each shared group. That is why nothing here takes a lock and why taking a session over is a local affair.
+
+mod auth;
+mod connect;
+mod conns;
+mod frames;
+mod hub;
+mod intake;
+mod leave;
+mod mesh;
+mod publish;
+mod record;
+mod retain;
+mod route;
+mod share;
+mod subscribe;
+#[cfg(test)]
+mod tests;
+mod tick;
+
+use crate::counters::{CounterSink, Counters};
+use crate::enhanced_auth::AuthMethod;
+use crate::interest::Interest;
+use crate::machine::{Command, ConnId, Effects, Input, Machine, ShardId, Time};
+use crate::message::Message;
+use crate::placement::Placement;
+use crate::random::Random;
+use crate::retained::Store;
+use crate::settings::Settings;
+use crate::slab::Slab;
+use crate::timer::Wheel;
+use crate::topics::{Index, Matches};
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use conns::Conns;
+use core::net::IpAddr;
+use foldhash::fast::FixedState;
+use frames::Frames;
+use hashbrown::{HashMap, HashTable};
+use hub::Hub;
+use retain::Replays;
+use route::FanOuts;
+use share::Groups;
+
+/// Bytes staged for another shard above which the publishers that feed it are paused.
+const STAGED_BYTES_SOFT_MAX: usize = 1024 * 1024;
+
+/// What a shard is made of.
+pub struct ShardConfig {
+    /// Its number.
+    pub id: ShardId,
+    /// Shards in the process.
+    pub shards: usize,
+    /// The operator's settings.
+    pub settings: Settings,
+    /// Secret of the process, the same on all its shards: seeds hash functions and random choices.
+    pub seed: u64,
+    /// What the other shards subscribe to; not needed by a single shard.
+    pub interest: Option<Box<dyn Interest>>,
+    /// Methods of enhanced authentication.
+    pub auth_methods: Vec<Box<dyn AuthMethod>>,
+    /// Where counters go.
+    pub counters: Option<Box<dyn CounterSink>>,
+}
+
+/// One core's share of the broker.
+pub struct Shard {
+    id: ShardId,
+    placement: Placement,
+    random: Random,
+    conns: Conns,
+    hub: Hub,
+    /// Sessions by client identifier: hash and slot.
+    clients: HashTable<(u32, u32)>,
+    index: Index,
+    groups: Groups,
+    retained: Store<Rc<Message>>,
+    replays: Replays,
+    fan_outs: FanOuts,
+    wheel: Wheel,
+    interest: Option<Box<dyn Interest>>,
+    auth_methods: Vec<Box<dyn AuthMethod>>,
+    counter_sink: Option<Box<dyn CounterSink>>,
+    /// Connections accepted from each address in the current second.
+    accepted_from: HashMap<IpAddr, u32, FixedState>,
+    /// Connections whose reading is paused because what they publish piles up here.
+    paused: Vec<ConnId>,
+    next_ticket: u32,
+    next_second_ms: u64,
+    stopping: bool,
+    // Reused from message to message.
+    matches: Matches,
+    frames: Frames,
+    scratch: Vec<u8>,
+    topic_scratch: alloc::string::String,
+    fired: Vec<u32>,
+}
+
+/// Whether a connection goes on after a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Continue,
+    /// The connection is closed or handed over: nothing more of it may be looked at.
+    Ended,
+}
+
+impl Shard {
+    /// A shard without clients.
+    ///
+    /// # Panics
+    /// If there is more than one shard and no interest table.
+    #[must_use]
+    pub fn new(config: ShardConfig) -> Self {
+        let ShardConfig { id, shards, settings, seed, interest, auth_methods, counters } = config;
+        assert!(shards == 1 || interest.is_some(), "several shards need an interest table");
+        let mut random = Random::new(seed ^ u64::from(id.0).wrapping_mul(0xD6E8_FEB8_6659_FD93));
+        Self {
+            id,
+            placement: Placement::new(shards, seed),
+            conns: Conns::default(),
+            hub: Hub {
+                sessions: Slab::new(),
+                settings: Rc::new(settings),
+                counters: Counters::default(),
+                now_ms: 0,
+                with_room: Vec::new(),
+                to_arm: Vec::new(),
+            },
+            clients: HashTable::new(),
+            index: Index::new(random.next_u64()),
+            groups: Groups::new(random.next_u64()),
+            retained: Store::new(),
+            replays: Replays::default(),
+            fan_outs: FanOuts::default(),
+            wheel: Wheel::new(0),
+            interest,
+            auth_methods,
+            counter_sink: counters,
+            accepted_from: HashMap::with_hasher(FixedState::with_seed(random.next_u64())),
+            random,
+            paused: Vec::new(),
+            next_ticket: 1,
+            next_second_ms: 0,
+            stopping: false,
+            matches: Matches::default(),
+            frames: Frames::default(),
+            scratch: Vec::new(),
+            topic_scratch: alloc::string::String::new(),
+            fired: Vec::new(),
+        }
+    }
+
+    /// What the shard has counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.hub.counters.clone();
+        counters.sessions = self.hub.sessions.len() as u64;
+        counters.retained = self.retained.len() as u64;
+        let sent = counters.messages_qos0_sent + counters.messages_qos1_sent + counters.messages_qos2_sent;
+        counters.messages_sent = sent;
+        counters.messages_received =
+            counters.messages_qos0_received + counters.messages_qos1_received + counters.messages_qos2_received;
+        counters
+    }
+
+    /// Says something to another shard.
+    fn tell(&mut self, to: ShardId, record: &record::Record<'_>, fx: &mut Effects) {
+        debug_assert!(to != self.id, "a shard does not talk to itself");
+        record.append(fx.mesh.lane(to, record.lane()));
+    }
+
+    fn ticket(&mut self) -> u32 {
+        let ticket = self.next_ticket;
+        self.next_ticket = self.next_ticket.wrapping_add(1).max(1);
+        ticket
+    }
+
+    /// Pauses the reading of a publisher while what it feeds is congested.
+    fn hold_up(&mut self, conn: ConnId, fx: &mut Effects) {
+        let Some(open) = self.conns.get_mut(conn) else { return };
+        if !open.paused {
+            open.paused = true;
+            self.paused.push(conn);
+            fx.commands.push(Command::PauseReading { conn });
+        }
+    }
+
+    /// True while publishers should not add to what is staged or waits to be fanned out.
+    fn congested(&self, fx: &Effects) -> bool {
+        let staged = (0..fx.mesh.shards())
+            .any(|shard| fx.mesh.backlog(ShardId(u8::try_from(shard).expect("64 shards"))) > STAGED_BYTES_SOFT_MAX);
+        staged || self.fan_outs.is_congested()
+    }
+
+    /// Resumes publishers once nothing is congested any more.
+    fn let_go(&mut self, fx: &mut Effects) {
+        if self.paused.is_empty() || self.congested(fx) {
+            return;
+        }
+        for conn in core::mem::take(&mut self.paused) {
+            if let Some(open) = self.conns.get_mut(conn)
+                && core::mem::take(&mut open.paused)
+            {
+                fx.commands.push(Command::ResumeReading { conn });
+            }
+        }
+    }
+
+    /// What a step leaves to do once its own work is done.
+    fn settle(&mut self, fx: &mut Effects) {
+        while let Some(session) = self.hub.with_room.pop() {
+            self.continue_replays(session, fx);
+        }
+        while let Some(session) = self.hub.to_arm.pop() {
+            self.arm(session);
+        }
+    }
+}
+
+impl Machine for Shard {
+    fn handle(&mut self, now: Time, input: Input<'_>, fx: &mut Effects) {
+        self.hub.now_ms = now.millis();
+        match input {
+            Input::Received { conn, bytes } => self.received(conn, bytes, fx),
+            Input::Mesh { from, bytes } => self.heard(from, bytes, fx),
+            Input::Opened { conn, peer, origin } => self.opened(conn, peer, origin, fx),
+            Input::Closed { conn, .. } => self.lost(conn, fx),
+            Input::Drained { conn } => {
+                if let Some(session) = self.conns.session(conn) {
+                    self.hub.drained(session, fx);
+                }
+            }
+            Input::Tick => self.tick(fx),
+            Input::Stop => self.stop(fx),
+            Input::ConnectFailed { .. } => unreachable!("a shard opens no connections"),
+        }
+        self.settle(fx);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let timer_ms = self.wheel.next_deadline_ms().unwrap_or(u64::MAX);
+        Some(Time::from_millis(timer_ms.min(self.next_second_ms)))
+    }
+
+    fn busy(&self) -> bool {
+        !self.fan_outs.is_empty() || !self.replays.is_idle() || !self.paused.is_empty()
+    }
+}

@@ -1,0 +1,257 @@
+//! Retained messages (section 3.3.1.3), each at home on the shard that its topic hashes to.
+//!
+//! A subscription with wildcards asks every shard. Each answers in slices: the next slice comes only when the session
+//! has room, so that a `#` over a million retained messages stalls nobody and overflows no queue.
+
+use super::Shard;
+use super::hub::{Once, Target, has_room};
+use super::record::{Record, RemoteTarget, SessionRef};
+use crate::machine::{Effects, ShardId};
+use crate::message::{Message, Publication};
+use crate::retained::Cursor;
+use crate::slab::Slab;
+use crate::topics::filter;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+
+/// Steps of a walk over retained messages in one slice, and so the most messages in one.
+const SLICE_STEPS: usize = 256;
+
+/// Slices of replays in one turn.
+const SLICES_PER_TURN: usize = 8;
+
+/// A replay under way.
+struct Replay {
+    to: ShardId,
+    target: RemoteTarget,
+    filter: Box<str>,
+    cursor: Option<Cursor>,
+}
+
+/// Replays that this shard gives, to its own sessions and to those of other shards.
+#[derive(Default)]
+pub(super) struct Replays {
+    replays: Slab<Replay>,
+    /// Those that are to send their next slice.
+    active: VecDeque<u32>,
+}
+
+impl Replays {
+    pub(super) fn is_idle(&self) -> bool {
+        self.active.is_empty()
+    }
+}
+
+impl Shard {
+    /// Stores or clears a retained message at its home [MQTT-3.3.1-5]. Returns a ticket if that is elsewhere and
+    /// `acknowledge_to` wants to know when it is done.
+    pub(super) fn retain(
+        &mut self,
+        passing: &Publication<'_>,
+        acknowledge_to: Option<u32>,
+        fx: &mut Effects,
+    ) -> Option<u32> {
+        let home = self.placement.home(passing.topic.as_bytes());
+        if home == self.id {
+            self.store_retained(passing);
+            return None;
+        }
+        let (session, ticket) = match acknowledge_to {
+            Some(session) => (session, self.ticket()),
+            None => (0, 0),
+        };
+        let generation = self.hub.sessions.generation(session).unwrap_or(0);
+        let from = SessionRef { session, generation };
+        self.tell(home, &Record::Retain { from, ticket, passing: *passing }, fx);
+        (ticket != 0).then_some(ticket)
+    }
+
+    /// Stores a message [MQTT-3.3.1-5] [MQTT3-3.3.1-5], or clears its topic if it is empty [MQTT-3.3.1-6]
+    /// [MQTT-3.3.1-7] [MQTT3-3.3.1-10] [MQTT3-3.3.1-11]. Only messages with the RETAIN flag come here [MQTT-3.3.1-8]
+    /// [MQTT3-3.3.1-12].
+    pub(super) fn store_retained(&mut self, passing: &Publication<'_>) {
+        if passing.payload.is_empty() {
+            self.retained.remove(passing.topic);
+            return;
+        }
+        let settings = &self.hub.settings;
+        let full = settings.retainer_max_messages > 0
+            && self.retained.len() as u64 >= settings.retainer_max_messages
+            && self.retained.get(passing.topic).is_none();
+        if full || passing.payload.len() > settings.retainer_max_payload_size as usize {
+            self.hub.counters.retained_dropped += 1;
+            return;
+        }
+        self.retained.insert(passing.topic, Message::keep(passing));
+        self.hub.counters.messages_retained += 1;
+    }
+
+    /// Asks for the retained messages that match a filter [MQTT-3.3.1-9] [MQTT3-3.3.1-6].
+    pub(super) fn replay_to(&mut self, target: RemoteTarget, filter: &str, fx: &mut Effects) {
+        if !filter::has_wildcard(filter) {
+            let home = self.placement.home(filter.as_bytes());
+            self.ask_for_replay(home, target, filter, fx);
+            return;
+        }
+        for shard in 0..fx.mesh.shards().max(1) {
+            self.ask_for_replay(ShardId(u8::try_from(shard).expect("64 shards")), target, filter, fx);
+        }
+    }
+
+    fn ask_for_replay(&mut self, of: ShardId, target: RemoteTarget, filter: &str, fx: &mut Effects) {
+        if of == self.id {
+            self.begin_replay(self.id, target, filter, fx);
+        } else {
+            self.tell(of, &Record::Replay { target, filter }, fx);
+        }
+    }
+
+    /// Begins a replay for a session of shard `to` with its first slice.
+    pub(super) fn begin_replay(&mut self, to: ShardId, target: RemoteTarget, filter: &str, fx: &mut Effects) {
+        if self.retained.is_empty() {
+            return;
+        }
+        if !filter::has_wildcard(filter) {
+            if let Some(message) = self.retained.get(filter).cloned() {
+                self.replay_one(to, target, &message, fx);
+            }
+            return;
+        }
+        let replay = self.replays.replays.insert(Replay { to, target, filter: filter.into(), cursor: None });
+        self.replay_slice(replay, fx);
+    }
+
+    fn replay_one(&mut self, to: ShardId, target: RemoteTarget, message: &Rc<Message>, fx: &mut Effects) {
+        let passing = message.view();
+        if passing.expired(self.hub.now_ms) {
+            self.retained.remove(passing.topic);
+            return;
+        }
+        if to == self.id {
+            let mut once = Once::new(&passing);
+            once.kept = Some(message.clone());
+            self.hub.deliver_retained(here(target), &mut once, fx);
+        } else {
+            self.tell(to, &Record::Replayed { target, passing }, fx);
+        }
+    }
+
+    /// Sends one slice of a replay.
+    fn replay_slice(&mut self, replay: u32, fx: &mut Effects) {
+        let Some(held) = self.replays.replays.get_mut(replay) else { return };
+        let (to, target) = (held.to, held.target);
+        if to == self.id && !self.is_alive(target.to) {
+            self.replays.replays.remove(replay);
+            return;
+        }
+        let limit = self.slice_limit();
+        let held = self.replays.replays.get_mut(replay).expect("replay");
+        let cursor = held.cursor.take();
+        let resumed = cursor.is_some();
+        let mut found = alloc::vec::Vec::new();
+        let next = self.retained.scan(&held.filter, cursor, limit, &mut |_, message| found.push(message.clone()));
+        let more = next.is_some();
+        held.cursor = next;
+        for message in &found {
+            self.replay_one(to, target, message, fx);
+        }
+        if !more {
+            self.replays.replays.remove(replay);
+        } else if found.is_empty() {
+            self.replays.active.push_back(replay);
+            return;
+        }
+        if to == self.id {
+            self.slice_ended(self.id, target.to, replay, more, fx);
+        } else if more || resumed {
+            self.tell(to, &Record::ReplaySlice { to: target.to, replay, more }, fx);
+        }
+    }
+
+    /// A slice must fit the queue it may have to wait in.
+    fn slice_limit(&self) -> usize {
+        match self.hub.settings.max_mqueue_len as usize {
+            0 => SLICE_STEPS,
+            queue => SLICE_STEPS.min(queue / 2).max(1),
+        }
+    }
+
+    fn is_alive(&self, session: SessionRef) -> bool {
+        self.hub.sessions.get_generation(session.session, session.generation).is_some()
+    }
+
+    /// A message of another shard's replay.
+    pub(super) fn replayed(&mut self, target: RemoteTarget, passing: &Publication<'_>, fx: &mut Effects) {
+        if self.is_alive(target.to) {
+            self.hub.deliver_retained(here(target), &mut Once::new(passing), fx);
+        }
+    }
+
+    /// A slice for a session here is over; `from` waits to be asked for the next.
+    pub(super) fn slice_ended(&mut self, from: ShardId, to: SessionRef, replay: u32, more: bool, fx: &mut Effects) {
+        if !more {
+            return;
+        }
+        let Some(session) = self.hub.sessions.get_generation_mut(to.session, to.generation) else {
+            self.cancel_replay(from, replay, fx);
+            return;
+        };
+        if has_room(session, fx) {
+            self.ask_for_slice(from, replay, fx);
+        } else {
+            session.flags.waits_for_room = true;
+            session.extra_mut().replays.push((from, replay));
+            if let Some(conn) = session.conn {
+                fx.outbox.watch_drain(conn);
+            }
+        }
+    }
+
+    fn ask_for_slice(&mut self, of: ShardId, replay: u32, fx: &mut Effects) {
+        if of == self.id {
+            self.replays.active.push_back(replay);
+        } else {
+            self.tell(of, &Record::ReplayNext { replay }, fx);
+        }
+    }
+
+    /// The session that a replay of this shard is for wants the next slice.
+    pub(super) fn next_slice_wanted(&mut self, replay: u32) {
+        self.replays.active.push_back(replay);
+    }
+
+    /// A session has room again: on with what waits for it.
+    pub(super) fn continue_replays(&mut self, session: u32, fx: &mut Effects) {
+        let Some(extra) = self.hub.sessions.get_mut(session).and_then(|held| held.extra.as_mut()) else { return };
+        for (shard, replay) in core::mem::take(&mut extra.replays) {
+            self.ask_for_slice(shard, replay, fx);
+        }
+    }
+
+    /// The session of a replay is gone.
+    pub(super) fn cancel_replay(&mut self, of: ShardId, replay: u32, fx: &mut Effects) {
+        if of == self.id {
+            self.replay_cancelled(replay);
+        } else {
+            self.tell(of, &Record::ReplayCancel { replay }, fx);
+        }
+    }
+
+    /// As [`Shard::cancel_replay`], told by the session's shard.
+    pub(super) fn replay_cancelled(&mut self, replay: u32) {
+        self.replays.replays.remove(replay);
+    }
+
+    /// Goes on with replays, a few slices.
+    pub(super) fn continue_slices(&mut self, fx: &mut Effects) {
+        for _ in 0..SLICES_PER_TURN {
+            let Some(replay) = self.replays.active.pop_front() else { return };
+            self.replay_slice(replay, fx);
+        }
+    }
+}
+
+fn here(target: RemoteTarget) -> Target {
+    Target { session: target.to.session, subscription_id: target.subscription_id, options: target.options, via: None }
+}

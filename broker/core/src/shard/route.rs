@@ -1,0 +1,166 @@
+//! Matching: to which sessions here, and to which other shards, a message goes.
+//!
+//! A message with few subscribers is delivered at once. One with many is delivered in slices over several turns, so that
+//! a ping never waits for the end of a fan-out; messages for a filter whose fan-out is not finished queue up behind it,
+//! which keeps their order.
+
+use super::Shard;
+use super::hub::{Once, Target};
+use super::record::Record;
+use crate::machine::{Effects, ShardId};
+use crate::message::{Message, Publication};
+use crate::topics::{FanOut, FilterId, Subscriber};
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+/// Deliveries of large fan-outs in one turn.
+const FAN_OUT_SLICE: usize = 4096;
+
+/// Unfinished fan-outs above which publishers are held up.
+const FAN_OUTS_SOFT_MAX: usize = 256;
+
+/// Where a message went.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Routed {
+    pub(super) matched: bool,
+    /// What it went into is fuller than it should be.
+    pub(super) congested: bool,
+}
+
+/// A message on its way to many sessions.
+struct Unfinished {
+    message: Rc<Message>,
+    /// Filters still to serve, the last one first, with how far it is served.
+    walks: Vec<(FilterId, FanOut)>,
+}
+
+/// Fan-outs that last longer than a turn, in order of their messages.
+#[derive(Default)]
+pub(super) struct FanOuts {
+    unfinished: VecDeque<Unfinished>,
+}
+
+impl FanOuts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.unfinished.is_empty()
+    }
+
+    pub(super) fn is_congested(&self) -> bool {
+        self.unfinished.len() > FAN_OUTS_SOFT_MAX
+    }
+
+    /// True if a fan-out of one of these filters is not finished.
+    fn serves(&self, filters: &[FilterId]) -> bool {
+        self.unfinished.iter().any(|fan_out| fan_out.walks.iter().any(|(filter, _)| filters.contains(filter)))
+    }
+}
+
+impl Shard {
+    /// Sends a message to every subscriber there is [MQTT-4.5.0-1] [MQTT3-4.5.0-1].
+    pub(super) fn route(&mut self, passing: &Publication<'_>, fx: &mut Effects) -> Routed {
+        let mut matched = self.route_here(passing, fx);
+        let mut congested = self.fan_outs.is_congested();
+        if let Some(interest) = &mut self.interest {
+            let mut shards = interest.lookup(passing.topic) & !(1 << self.id.0);
+            while shards != 0 {
+                let to = ShardId(u8::try_from(shards.trailing_zeros()).expect("64 shards"));
+                shards &= shards - 1;
+                let record = Record::Publish(*passing);
+                record.append(fx.mesh.lane(to, record.lane()));
+                self.hub.counters.messages_forward += 1;
+                matched = true;
+                congested |= fx.mesh.backlog(to) > super::STAGED_BYTES_SOFT_MAX;
+            }
+        }
+        if !matched {
+            self.hub.counters.messages_dropped_no_subscribers += 1;
+        }
+        Routed { matched, congested }
+    }
+
+    /// Sends a message to the subscribers on this shard, and to one member of each shared group at home here.
+    pub(super) fn route_here(&mut self, passing: &Publication<'_>, fx: &mut Effects) -> bool {
+        if passing.expired(self.hub.now_ms) {
+            self.hub.counters.delivery_dropped_expired += 1;
+            return true;
+        }
+        let mut matches = core::mem::take(&mut self.matches);
+        self.index.matching(passing.topic, &mut matches);
+        let mut matched = !matches.is_empty();
+        if matched {
+            self.fan_out(matches.as_slice(), passing, fx);
+        }
+        if !self.groups.is_empty() {
+            self.groups.matching(passing.topic, &mut matches);
+            for filter in matches.as_slice() {
+                matched |= self.share_out(*filter, passing, fx);
+            }
+        }
+        self.matches = matches;
+        matched
+    }
+
+    fn fan_out(&mut self, filters: &[FilterId], passing: &Publication<'_>, fx: &mut Effects) {
+        let receivers: usize = filters.iter().map(|filter| self.index.count(*filter)).sum();
+        if receivers > FAN_OUT_SLICE || (!self.fan_outs.is_empty() && self.fan_outs.serves(filters)) {
+            let walks = filters.iter().map(|filter| (*filter, self.index.fan_out(*filter))).collect();
+            self.fan_outs.unfinished.push_back(Unfinished { message: Message::keep(passing), walks });
+            return;
+        }
+        let mut once = Once::new(passing);
+        if receivers > 1 {
+            self.frames.clear();
+            once.frames = Some(&mut self.frames);
+        }
+        for filter in filters {
+            let mut after = None;
+            loop {
+                let chunk = self.index.chunk_from(*filter, after);
+                let Some(last) = chunk.last() else { break };
+                after = Some(last.id);
+                for subscriber in chunk {
+                    self.hub.deliver(target(subscriber), &mut once, fx);
+                }
+            }
+        }
+    }
+
+    /// Goes on with unfinished fan-outs, one slice.
+    pub(super) fn continue_fan_outs(&mut self, fx: &mut Effects) {
+        let mut left = FAN_OUT_SLICE;
+        while let Some(mut fan_out) = self.fan_outs.unfinished.pop_front() {
+            let passing = fan_out.message.view();
+            let mut once = Once::new(&passing);
+            once.kept = Some(fan_out.message.clone());
+            self.frames.clear();
+            once.frames = Some(&mut self.frames);
+            while let Some((_, walk)) = fan_out.walks.last_mut()
+                && left > 0
+            {
+                let chunk = self.index.next_chunk(walk, left);
+                left -= chunk.len();
+                if chunk.is_empty() {
+                    fan_out.walks.pop();
+                    continue;
+                }
+                for subscriber in chunk {
+                    self.hub.deliver(target(subscriber), &mut once, fx);
+                }
+            }
+            if !fan_out.walks.is_empty() {
+                self.fan_outs.unfinished.push_front(fan_out);
+                return;
+            }
+        }
+    }
+}
+
+fn target(subscriber: &Subscriber) -> Target {
+    Target {
+        session: subscriber.id,
+        subscription_id: subscriber.subscription_id,
+        options: subscriber.options,
+        via: None,
+    }
+}

@@ -1,0 +1,1 @@
+//! The shard from outside: packets in, packets out.

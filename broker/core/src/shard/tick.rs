@@ -1,0 +1,159 @@
+//! Time: timers of connections and sessions, what is left over from earlier turns, and housekeeping once a second.
+
+use super::Shard;
+use super::leave::End;
+use crate::machine::{CloseHow, Command, ConnId, Effects};
+use crate::session::Session;
+
+/// Timers that fire in one turn.
+const TIMERS_PER_TURN: usize = 1024;
+
+/// Addresses whose connections are counted at a time.
+pub(super) const ADDRESSES_MAX: usize = 65_536;
+
+/// Marks the timer of a connection; without it a key is a session's slot.
+const CONN_KEY: u32 = 1 << 31;
+
+impl Shard {
+    pub(super) fn timer_key_of_conn(conn: ConnId) -> u32 {
+        assert!(conn.0 < CONN_KEY, "connection slots are below 2^31");
+        conn.0 | CONN_KEY
+    }
+
+    pub(super) fn tick(&mut self, fx: &mut Effects) {
+        let mut fired = core::mem::take(&mut self.fired);
+        fired.clear();
+        self.wheel.advance(self.hub.now_ms, TIMERS_PER_TURN, &mut fired);
+        for key in &fired {
+            if key & CONN_KEY != 0 {
+                self.idle_timeout(ConnId(key & !CONN_KEY), fx);
+            } else {
+                self.session_timer(*key, fx);
+            }
+        }
+        self.fired = fired;
+        self.continue_fan_outs(fx);
+        self.continue_slices(fx);
+        self.let_go(fx);
+        if self.hub.now_ms >= self.next_second_ms {
+            self.next_second_ms = self.hub.now_ms + 1000;
+            self.each_second();
+        }
+    }
+
+    fn each_second(&mut self) {
+        self.accepted_from.clear();
+        if let Some(interest) = &mut self.interest {
+            interest.turn();
+        }
+        let counters = self.counters();
+        if let Some(sink) = &mut self.counter_sink {
+            sink.publish(&counters);
+        }
+    }
+
+    /// No CONNECT came in time.
+    fn idle_timeout(&mut self, conn: ConnId, fx: &mut Effects) {
+        if let Some(open) = self.conns.get_mut(conn) {
+            open.timer = None;
+            self.hub.counters.client_idle += 1;
+            self.conns.close(conn);
+            fx.commands.push(Command::Close { conn, how: CloseHow::Abort });
+        }
+    }
+
+    /// Something of a session may be due. Timers are set for the earliest thing and fire early if that was put off
+    /// meanwhile, which is cheaper than moving them with every packet.
+    fn session_timer(&mut self, session: u32, fx: &mut Effects) {
+        let now_ms = self.hub.now_ms;
+        let settings = self.hub.settings.clone();
+        let Some(held) = self.hub.sessions.get_mut(session) else { return };
+        held.timer = None;
+        if held.conn.is_none() {
+            if held.extra.as_ref().and_then(|extra| extra.will_due_ms).is_some_and(|due_ms| due_ms <= now_ms) {
+                self.publish_will(session, fx);
+            }
+            let Some(held) = self.hub.sessions.get(session) else { return };
+            if Self::session_end_ms(held).is_some_and(|end_ms| end_ms <= now_ms) {
+                return self.terminate(session, fx);
+            }
+            return self.arm(session);
+        }
+        let silent_ms = now_ms - held.last_seen_ms;
+        if held.patience_ms(settings.keepalive_multiplier_permille).is_some_and(|patience_ms| silent_ms >= patience_ms)
+        {
+            self.hub.counters.client_keepalive += 1;
+            return self.end(session, End::KeepAliveTimeout, fx);
+        }
+        if let Some(delivery) = &mut held.delivery {
+            let send_timeout_ms = u64::try_from(settings.send_timeout.as_millis()).unwrap_or(u64::MAX);
+            if delivery.stalled_since_ms.is_some_and(|since_ms| since_ms.saturating_add(send_timeout_ms) <= now_ms) {
+                self.hub.counters.client_send_timeout += 1;
+                return self.end(session, End::SendTimeout, fx);
+            }
+            let release_ms = u64::try_from(settings.await_rel_timeout.as_millis()).unwrap_or(u64::MAX);
+            if let Some(since_ms) = now_ms.checked_sub(release_ms) {
+                let dropped = delivery.drop_unreleased(since_ms);
+                self.hub.counters.messages_dropped_await_pubrel_timeout += dropped as u64;
+            }
+        }
+        held.shrink();
+        if self.retry_due_ms(session).is_some_and(|due_ms| due_ms <= now_ms) {
+            self.hub.resend(session, fx);
+        }
+        self.arm(session);
+    }
+
+    /// Sets a session's timer for the earliest thing that can become due.
+    pub(super) fn arm(&mut self, session: u32) {
+        let retry_due_ms = self.retry_due_ms(session);
+        let Some(held) = self.hub.sessions.get_mut(session) else { return };
+        let settings = &self.hub.settings;
+        let due_ms = if held.conn.is_none() {
+            let will_due_ms = held.extra.as_ref().and_then(|extra| extra.will_due_ms);
+            [will_due_ms, Self::session_end_ms(held)].into_iter().flatten().min()
+        } else {
+            let keep_alive_ms =
+                held.patience_ms(settings.keepalive_multiplier_permille).map(|ms| held.last_seen_ms.saturating_add(ms));
+            let delivery = held.delivery.as_ref();
+            let after = |since_ms: Option<u64>, timeout: core::time::Duration| {
+                let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                since_ms.map(|since_ms| since_ms.saturating_add(timeout_ms))
+            };
+            let stalled = after(delivery.and_then(|held| held.stalled_since_ms), settings.send_timeout);
+            let unreleased = after(delivery.and_then(|held| held.unreleased_since_ms()), settings.await_rel_timeout);
+            [keep_alive_ms, stalled, unreleased, retry_due_ms].into_iter().flatten().min()
+        };
+        let Some(due_ms) = due_ms else { return };
+        match held.timer {
+            Some(timer) if due_ms >= held.timer_due_ms && self.wheel.is_scheduled(timer) => return,
+            Some(timer) => {
+                self.wheel.cancel(timer);
+            }
+            None => {}
+        }
+        held.timer_due_ms = due_ms;
+        held.timer = Some(self.wheel.schedule(session, due_ms));
+    }
+
+    /// When the oldest unacknowledged message is to be sent again, if the operator wants that.
+    fn retry_due_ms(&self, session: u32) -> Option<u64> {
+        let interval_ms = u64::try_from(self.hub.settings.retry_interval?.as_millis()).ok()?;
+        let held: &Session = self.hub.sessions.get(session)?;
+        let oldest_ms = held.delivery.as_ref()?.window.iter().map(|flight| flight.sent_ms).min()?;
+        Some(oldest_ms.saturating_add(interval_ms))
+    }
+
+    /// The process stops: version 5 clients are told, everybody is disconnected.
+    pub(super) fn stop(&mut self, fx: &mut Effects) {
+        self.stopping = true;
+        let open: alloc::vec::Vec<ConnId> = self.conns.open_slots().collect();
+        for conn in open {
+            match self.conns.session(conn) {
+                Some(session) => self.end(session, End::ShuttingDown, fx),
+                None => self.shut(conn, fx),
+            }
+        }
+        self.each_second();
+    }
+}

@@ -155,7 +155,8 @@ pub struct TrafficArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = size)]
     pub size: usize,
     /// Open loop: messages a second over all publishers
-    #[arg(long, value_name = "MSGS", conflicts_with = "window", value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
+    #[arg(long, value_name = "MSGS", conflicts_with = "window",
+          value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
     pub rate: Option<u64>,
     /// Closed loop: messages in flight per publisher [default: 16]
     #[arg(long, value_name = "MSGS", value_parser = clap::value_parser!(u32).range(1..=65_535))]
@@ -226,7 +227,7 @@ pub struct CommonArgs {
     /// Password
     #[arg(long, value_name = "WORD", requires = "username", help_heading = "Clients")]
     pub password: Option<String>,
-    /// Client identifiers are PREFIX, then p or s (publisher, subscriber), then a number [default: lg and the run's number]
+    /// Client identifiers are PREFIX, p or s (publisher, subscriber), and a number [default: lg and the run's number]
     #[arg(long, value_name = "PREFIX", help_heading = "Clients")]
     pub client_id_prefix: Option<String>,
     /// Topics begin with this

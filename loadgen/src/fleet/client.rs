@@ -107,7 +107,8 @@ impl InFlight {
         self.table.len() - self.free.len()
     }
 
-    /// Takes an identifier for a message that counts from `since_ns`; `None` if the server takes no more [MQTT-2.2.1-3].
+    /// Takes an unused identifier [MQTT-2.2.1-3] for a message that counts from `since_ns`; `None` if the server takes
+    /// no more.
     pub(super) fn take(&mut self, since_ns: u64) -> Option<u16> {
         if self.count() >= usize::from(self.limit) {
             return None;

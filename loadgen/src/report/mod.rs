@@ -28,6 +28,9 @@ const SCHEDULE_KEPT_MIN: f64 = 0.99;
 /// Above this share of busy turns the generator itself may be what limits a closed loop.
 const BUSY_SHARE_MAX: f64 = 0.95;
 
+/// Above this share of waiting for a processor the generator's own delays show in the latencies.
+const WAIT_SHARE_MAX: f64 = 0.02;
+
 /// Everything that was found out.
 #[derive(Debug)]
 pub struct Findings {
@@ -382,6 +385,12 @@ impl Report {
             self.warnings.push(format!(
                 "the generator was busy {:.0} % of the time and may have been the limit: give it more cores",
                 generator.busy_share * 100.0
+            ));
+        }
+        if generator.wait_share > WAIT_SHARE_MAX {
+            self.warnings.push(format!(
+                "the generator waited for a processor {:.0} % of the time: latencies are too long by that",
+                generator.wait_share * 100.0
             ));
         }
         self.verdict = match (failures.is_empty(), invalid.is_empty()) {

@@ -42,6 +42,10 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn execute(cli: &Cli) -> Result<Verdict, String> {
     let plan = Arc::new(Plan::new(cli)?);
     let warnings = preflight(&plan)?;
+    if let Some(core) = plan.generator.cores[0] {
+        // The main thread must not disturb the broker; where it cannot run is found out by the threads.
+        core_affinity::set_for_current(core_affinity::CoreId { id: core });
+    }
     let findings = carry_out(&plan, warnings)?;
     let report = Report::new(&plan, findings);
     let to_stdout = plan.generator.json.as_deref() == Some(Path::new("-"));
@@ -98,8 +102,10 @@ fn raise_open_files_limit(needed: u64) -> Result<(), String> {
     }
     // A process with the privilege may raise the hard limit as well.
     let maximum = limit.maximum.map(|maximum| maximum.max(needed));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
-        .map_err(|problem| format!("cannot have {needed} open files ({problem}): raise the limit with ulimit -n"))
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).map_err(|problem| {
+        let most = limit.maximum.map_or_else(|| "unlimited".into(), |most| most.to_string());
+        format!("{needed} open files are needed, the hard limit is {most}: {problem}; raise it with ulimit -Hn")
+    })
 }
 
 /// Runs all threads to the end.

@@ -29,6 +29,7 @@ fn deliver(scenario: &str, copies: u64, port: u16) -> Report {
     assert!(report.latency["end_to_end"].p50_us > 0.0);
     assert_eq!(report.latency.contains_key("acknowledge"), report.scenario.qos > 0);
     assert_eq!(report.latency["connack"].count, report.connect.connected);
+    assert_eq!(report.generator.pings, 0, "nobody was silent for long");
     report
 }
 

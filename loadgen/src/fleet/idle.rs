@@ -77,7 +77,8 @@ impl Fleet {
     fn visit(&mut self, index: usize, now: u64, fx: &mut Effects) {
         let client = &mut self.clients[index];
         let now_ms = (now / NANOS_PER_MILLI) as u32;
-        let silent_ms = now_ms.wrapping_sub(client.last_sent_ms);
+        // The client may have sent later in this turn than `now`, and the 32 bits overflow after 49 days.
+        let silent_ms = u32::try_from(now_ms.wrapping_sub(client.last_sent_ms).cast_signed()).unwrap_or(0);
         if client.state != State::Ready || client.keep_alive == 0 || silent_ms < u32::from(client.keep_alive) * 1000 / 2
         {
             return;

@@ -229,6 +229,8 @@ pub struct GeneratorResult {
     pub cpu_us_per_delivery: Option<f64>,
     /// Share of time in turns with input or output; the rest was spent spinning.
     pub busy_share: f64,
+    /// Time of these turns per delivery, microseconds: what the generator can do at most is the reciprocal.
+    pub busy_us_per_delivery: Option<f64>,
     /// Share of time for which its threads had to wait for a processor.
     pub wait_share: f64,
     /// Open loop: share of the schedule's messages that the generator got to in the interval.
@@ -322,6 +324,7 @@ impl Report {
                 spin: plan.generator.spin,
                 cpu_us_per_delivery: per_delivery(own_cpu.run_ns as f64 / 1000.0),
                 busy_share: tidy(meter.busy_ns as f64 / turns.max(1) as f64),
+                busy_us_per_delivery: per_delivery(meter.busy_ns as f64 / 1000.0),
                 wait_share: tidy(own_cpu.wait_ns as f64 / (measured.as_nanos().max(1) as f64 * plan.threads() as f64)),
                 schedule_kept,
                 held_back: meter.held_back,

@@ -92,8 +92,9 @@ fn generator(out: &mut String, report: &Report) {
     let generator = &report.generator;
     let cores: Vec<String> =
         generator.cores.iter().map(|core| core.map_or_else(|| "any".into(), |core| core.to_string())).collect();
+    let each = generator.busy_us_per_delivery.map_or_else(String::new, |each| format!(", {each:.3} us per delivery"));
     let mut text = format!(
-        "busy {:.1} %, waited for a core {:.1} % ({}, core {})",
+        "busy {:.1} %{each}, waited for a core {:.1} % ({}, core {})",
         generator.busy_share * 100.0,
         generator.wait_share * 100.0,
         generator.driver,

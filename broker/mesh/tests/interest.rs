@@ -274,6 +274,23 @@ fn overflow_answers_too_much_and_recovers() {
     }
 }
 
+/// Keys that crowd a generation before their shard has noticed that its growth is over start the next growth.
+#[test]
+fn overflow_between_transition_and_notice() {
+    let table = InterestTable::new(2, 7, 4);
+    let (mut late, mut other) = (table.handle(0), table.handle(1));
+    (0..5).for_each(|number| late.announce(&format!("first/{number}")));
+    // Copies; copies and switches; notices; notices too, which ends the growth.
+    assert_eq!((late.turn().nudge, other.turn().nudge, late.turn().nudge, other.turn().nudge), (2, 1, 0, 1));
+    (0..100).for_each(|number| late.announce(&format!("second/{number}")));
+    assert_eq!(other.lookup("nobody"), 1);
+    for _ in 0..20 {
+        late.turn();
+        other.turn();
+    }
+    assert_eq!(other.lookup("nobody"), 0);
+}
+
 /// The shard that begins a growth names the others, once; one that has keys left to copy says that it is busy.
 #[test]
 fn growth_nudges_the_others() {

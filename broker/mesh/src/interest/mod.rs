@@ -127,10 +127,7 @@ impl Interest {
         }
         if self.counts.increment(key.fingerprint) {
             self.generations().for_each(|slots| slots.set(key.fingerprint, self.bit));
-            let settled = self.other.is_none() && self.epoch == self.table.growth.epoch();
-            if settled && self.current.is_crowded() {
-                self.nudge |= self.table.growth.begin(&self.current, self.bit);
-            }
+            self.grow_if_crowded();
         }
     }
 
@@ -152,24 +149,32 @@ impl Interest {
     #[inline]
     #[must_use]
     pub fn lookup(&self, topic: &str) -> u64 {
+        let slots = &*self.current;
+        let mask = slots.everything() | slots.get(self.table.hasher.exact(topic));
+        match slots.depths() {
+            0 => mask,
+            depths => mask | self.lookup_prefixes(topic, depths),
+        }
+    }
+
+    /// The shards that have announced a prefix of `topic`, probing only `depths`.
+    fn lookup_prefixes(&self, topic: &str, depths: u64) -> u64 {
         let hasher = &self.table.hasher;
         let slots = &*self.current;
-        let mut mask = slots.everything() | slots.get(hasher.exact(topic));
-        let depths = slots.depths();
-        if depths == 0 {
-            return mask;
-        }
+        let mut mask = 0;
         // [MQTT-4.7.2-1]
         if depths & 1 != 0 && !topic.starts_with('$') {
             mask |= slots.get(hasher.root());
         }
-        for (depth, prefix) in (1..=LEVELS_MAX).zip(hasher.prefixes(topic)) {
-            let from_here = depths >> depth_bit(depth);
-            if from_here & 1 != 0 {
+        let mut deepest = (u64::BITS - 1 - depths.leading_zeros()) as usize;
+        if deepest == DEPTH_BITS {
+            deepest = LEVELS_MAX;
+        }
+        let mut prefixes = hasher.prefixes(topic);
+        for depth in 1..deepest + 1 {
+            let Some(prefix) = prefixes.next() else { break };
+            if depths >> depth_bit(depth) & 1 != 0 {
                 mask |= slots.get(prefix);
-            }
-            if from_here <= 1 && depth < DEPTH_BITS {
-                break;
             }
         }
         mask
@@ -194,12 +199,22 @@ impl Interest {
     fn turn_of_growth(&mut self) -> Turn {
         if self.epoch != self.table.growth.epoch() {
             self.follow();
+            // Keys announced since the transition may have crowded the generation that it brought.
+            self.grow_if_crowded();
         }
         if self.counts.is_walking() {
             self.copy();
         }
         let busy = self.counts.is_walking() || self.epoch != self.table.growth.epoch();
         Turn { busy, nudge: core::mem::take(&mut self.nudge) }
+    }
+
+    /// Begins a growth, if one is due and none is under way.
+    fn grow_if_crowded(&mut self) {
+        let settled = self.other.is_none() && self.epoch == self.table.growth.epoch();
+        if settled && self.current.is_crowded() {
+            self.nudge |= self.table.growth.begin(&self.current, self.bit);
+        }
     }
 
     /// Does what a transition asks for.

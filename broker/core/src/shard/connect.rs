@@ -46,13 +46,7 @@ impl Shard {
             Err(error) => {
                 // [MQTT-3.1.4-1] [MQTT3-3.1.4-1]
                 self.count_refused(error);
-                match claimed_version(frame.body) {
-                    Some(version) => self.refuse_connect(conn, version, error.reason, fx),
-                    None => {
-                        self.shut(conn, fx);
-                        Flow::Ended
-                    }
-                }
+                self.refuse_connect(conn, Connect::answer_version(frame.body), error.reason, fx)
             }
         }
     }
@@ -200,8 +194,9 @@ impl Shard {
         fx: &mut Effects,
     ) -> Flow {
         self.hub.counters.client_refused += 1;
-        // [MQTT-3.2.2-8]: malformed MQTT 3 packets have no return code; the connection just ends.
-        if reason.is_connack() && (version.is_v5() || reason.connack_v3() != 0) {
+        // [MQTT-3.2.2-8] [MQTT3-3.2.2-6]
+        let applicable = if version.is_v5() { reason.is_connack() } else { reason.applicable_connack_v3().is_some() };
+        if applicable {
             let connack = ConnAck { session_present: false, reason, properties: ConnAckProperties::default() };
             connack.encode(version, fx.outbox.buffer(conn));
         }
@@ -388,18 +383,6 @@ impl Shard {
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]
         let connack = ConnAck { session_present, reason: ReasonCode::SUCCESS, properties };
         connack.encode_within(held.max_packet_size, connect.version, fx.outbox.buffer(conn))
-    }
-}
-
-/// The version in a CONNECT that could not be read, to answer in its format; `None` if even that is unclear.
-fn claimed_version(body: &[u8]) -> Option<Version> {
-    match body {
-        [0, 4, b'M', b'Q', b'T', b'T', 5, ..] => Some(Version::V5),
-        // An unknown level: the format that every version before 5 understands [MQTT3-3.1.2-2] [MQTT-3.1.2-2].
-        [0, 4, b'M', b'Q', b'T', b'T', _, ..] | [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', _, ..] => {
-            Some(Version::V311)
-        }
-        _ => None,
     }
 }
 

@@ -108,7 +108,7 @@ impl Shard {
             return self.publish(session, conn, version, frame, fx);
         }
         match decode(frame, version) {
-            Ok(packet) => self.control_packet(session, conn, version, packet, fx),
+            Ok(packet) => self.control_packet(session, conn, version, &packet, fx),
             Err(error) => {
                 self.count_refused(error);
                 self.end(session, End::Refused(error.reason), fx);
@@ -122,7 +122,7 @@ impl Shard {
         session: u32,
         conn: ConnId,
         version: Version,
-        packet: Packet<'_>,
+        packet: &Packet<'_>,
         fx: &mut Effects,
     ) -> Flow {
         match packet {
@@ -133,10 +133,10 @@ impl Shard {
             Packet::PubRel(ack) => self.released(session, conn, version, ack.packet_id, fx),
             // [MQTT-3.12.4-1] [MQTT3-3.12.4-1]
             Packet::PingReq => encode_pingresp(fx.outbox.buffer(conn)),
-            Packet::Subscribe(subscribe) => return self.subscribe(session, conn, subscribe, fx),
-            Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(session, conn, unsubscribe, fx),
-            Packet::Disconnect(disconnect) => return self.goodbye(session, disconnect, fx),
-            Packet::Auth(auth) => return self.reauthenticate(session, conn, auth, fx),
+            Packet::Subscribe(subscribe) => return self.subscribe(session, conn, *subscribe, fx),
+            Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(session, conn, *unsubscribe, fx),
+            Packet::Disconnect(disconnect) => return self.goodbye(session, *disconnect, fx),
+            Packet::Auth(auth) => return self.reauthenticate(session, conn, *auth, fx),
             // A second CONNECT [MQTT-3.1.0-2] [MQTT3-3.1.0-2], or what only a server sends.
             Packet::Connect(_)
             | Packet::ConnAck(_)

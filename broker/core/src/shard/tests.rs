@@ -1,1 +1,0 @@
-//! The shard from outside: packets in, packets out.

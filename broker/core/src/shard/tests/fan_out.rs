@@ -1,0 +1,57 @@
+//! Fan-outs that take several turns.
+
+use super::harness::{World, options};
+use crate::settings::Settings;
+use alloc::format;
+use alloc::vec::Vec;
+use ringmq_wire::{QoS, Version};
+
+/// More subscribers than one slice serves.
+const MANY: usize = 10_000;
+
+#[test]
+fn a_large_fan_out_lets_pings_through_and_keeps_order() {
+    let mut world = World::new(1, Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    let subscribers: Vec<_> = (0..MANY)
+        .map(|number| {
+            let client = world.connect(&format!("s{number}"), Version::V311);
+            world.subscribe(client, "all", options(QoS::AtMostOnce));
+            world.packets(client);
+            client
+        })
+        .collect();
+    world.publish(publisher, "all", "first", QoS::AtMostOnce, 0);
+    world.publish(publisher, "all", "second", QoS::AtMostOnce, 0);
+    let last = *subscribers.last().unwrap();
+    assert!(world.packets(last).is_empty(), "not in the same turn");
+    world.send(last, &[0xC0, 0]);
+    assert_eq!(world.packets(last), ["PINGRESP"]);
+    assert!(world.settle() > 2);
+    for client in subscribers {
+        if client != last {
+            assert_eq!(world.packets(client), ["PUBLISH q0 all first", "PUBLISH q0 all second"]);
+        }
+    }
+    assert_eq!(world.packets(last), ["PUBLISH q0 all first", "PUBLISH q0 all second"]);
+}
+
+#[test]
+fn who_leaves_during_a_fan_out_gets_nothing_more() {
+    let mut world = World::new(1, Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    let subscribers: Vec<_> = (0..MANY)
+        .map(|number| {
+            let client = world.connect(&format!("s{number}"), Version::V311);
+            world.subscribe(client, "all", options(QoS::AtMostOnce));
+            world.packets(client);
+            client
+        })
+        .collect();
+    world.publish(publisher, "all", "x", QoS::AtMostOnce, 0);
+    for client in &subscribers[MANY / 2..] {
+        world.drop_link(*client);
+    }
+    world.settle();
+    assert_eq!(world.shard(0).counters().messages_sent, MANY as u64 / 2);
+}

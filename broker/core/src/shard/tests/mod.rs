@@ -1,0 +1,10 @@
+//! The shard from outside: packets in, packets out, several shards joined by a mesh without delay.
+//!
+//! The simulator covers many clients and bad luck; here each test is about one promise.
+
+mod auth;
+mod fan_out;
+mod harness;
+mod retained;
+mod sessions;
+mod shared;

@@ -1,0 +1,65 @@
+//! Retained messages across shards.
+
+use super::harness::{World, options};
+use crate::settings::Settings;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use ringmq_wire::{PacketType, QoS, ReasonCode, Version, encode_ack};
+
+/// [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-9]
+#[test]
+fn the_last_retained_message_is_replayed_wherever_it_lives() {
+    let mut world = World::new(4, Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    for number in 0..20_u16 {
+        world.publish_as(publisher, &format!("r/{number}"), "old", QoS::AtLeastOnce, 1, true);
+        world.publish_as(publisher, &format!("r/{number}"), "new", QoS::AtLeastOnce, 2, true);
+        assert_eq!(world.packets(publisher), ["PUBACK #1 00", "PUBACK #2 00"]);
+    }
+    world.publish_as(publisher, "r/3", "", QoS::AtLeastOnce, 3, true);
+    let subscriber = world.connect("s", Version::V311);
+    world.subscribe(subscriber, "r/+", options(QoS::AtMostOnce));
+    world.settle();
+    let packets = world.packets(subscriber);
+    assert_eq!(packets[0], "SUBACK #99 [00]");
+    let got: BTreeSet<_> = packets[1..].iter().cloned().collect();
+    let want: BTreeSet<_> =
+        (0..20).filter(|number| *number != 3).map(|number| format!("PUBLISH q0 r/{number} retain new")).collect();
+    assert_eq!(got, want);
+    assert_eq!(packets.len(), 20, "each once");
+}
+
+/// A replay larger than the queue waits for the client instead of overflowing.
+#[test]
+fn a_large_replay_loses_nothing() {
+    let mut world = World::new(3, Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    let topics = 5_000;
+    for number in 0..topics {
+        world.publish_as(publisher, &format!("r/{number}"), "x", QoS::AtLeastOnce, 1, true);
+    }
+    world.packets(publisher);
+    let subscriber = world.connect("s", Version::V311);
+    world.subscribe(subscriber, "#", options(QoS::AtLeastOnce));
+    let mut seen = BTreeSet::new();
+    loop {
+        world.settle();
+        let packets = world.packets(subscriber);
+        let published = packets.iter().filter(|packet| packet.starts_with("PUBLISH")).count();
+        if published == 0 {
+            break;
+        }
+        for packet in packets {
+            let Some(rest) = packet.strip_prefix("PUBLISH q1 ") else { continue };
+            let (topic, rest) = rest.split_once(" retain #").expect("retained");
+            assert!(seen.insert(format!("{topic}")), "{topic} twice");
+            let packet_id = rest.split(' ').next().unwrap().parse().unwrap();
+            let mut ack = alloc::vec::Vec::new();
+            encode_ack(&mut ack, PacketType::PubAck, Version::V311, packet_id, ReasonCode::SUCCESS);
+            world.send(subscriber, &ack);
+        }
+    }
+    assert_eq!(seen.len(), topics);
+    let dropped: u64 = (0..3).map(|shard| world.shard(shard).counters().delivery_dropped_queue_full).sum();
+    assert_eq!(dropped, 0);
+}

@@ -1,0 +1,78 @@
+//! Shared subscriptions across shards.
+
+use super::harness::{World, options};
+use crate::settings::{Settings, ShareStrategy};
+use alloc::format;
+use alloc::vec::Vec;
+use ringmq_wire::{PacketType, QoS, ReasonCode, Version, encode_ack};
+
+#[test]
+fn each_message_goes_to_one_member() {
+    for strategy in [
+        ShareStrategy::Random,
+        ShareStrategy::RoundRobin,
+        ShareStrategy::RoundRobinPerGroup,
+        ShareStrategy::Sticky,
+        ShareStrategy::Local,
+        ShareStrategy::HashTopic,
+        ShareStrategy::HashClientId,
+    ] {
+        let settings = Settings { shared_subscription_strategy: strategy, ..Settings::default() };
+        let mut world = World::new(4, settings);
+        let members: Vec<_> = (0..5)
+            .map(|number| {
+                let client = world.connect(&format!("m{number}"), Version::V5);
+                world.subscribe(client, "$share/g/t/+", options(QoS::AtMostOnce));
+                assert_eq!(world.packets(client), ["SUBACK #99 [00]"]);
+                client
+            })
+            .collect();
+        let publisher = world.connect("p", Version::V311);
+        for number in 0..100 {
+            world.publish(publisher, &format!("t/{number}"), "x", QoS::AtMostOnce, 0);
+        }
+        let counts: Vec<_> = members.iter().map(|member| world.packets(*member).len()).collect();
+        assert_eq!(counts.iter().sum::<usize>(), 100, "{strategy:?} {counts:?}");
+        let used = counts.iter().filter(|count| **count > 0).count();
+        match strategy {
+            ShareStrategy::Sticky | ShareStrategy::HashClientId => assert_eq!(used, 1, "{strategy:?}"),
+            ShareStrategy::RoundRobin | ShareStrategy::RoundRobinPerGroup => assert_eq!(counts, [20; 5]),
+            _ => assert_eq!(used, 5, "{strategy:?} {counts:?}"),
+        }
+    }
+}
+
+/// EMQX: what a member leaves unacknowledged goes to another.
+#[test]
+fn messages_of_a_member_that_is_gone_go_to_another() {
+    let mut world = World::new(3, Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    let first = world.connect("first", Version::V311);
+    world.subscribe(first, "$queue/jobs", options(QoS::AtLeastOnce));
+    world.publish(publisher, "jobs", "one", QoS::AtLeastOnce, 1);
+    world.publish(publisher, "jobs", "two", QoS::AtLeastOnce, 2);
+    assert_eq!(world.packets(first)[1..], ["PUBLISH q1 jobs #1 one", "PUBLISH q1 jobs #2 two"]);
+    let mut ack = Vec::new();
+    encode_ack(&mut ack, PacketType::PubAck, Version::V311, 1, ReasonCode::SUCCESS);
+    world.send(first, &ack);
+    let second = world.connect("second", Version::V311);
+    world.subscribe(second, "$share/$queue/jobs", options(QoS::AtLeastOnce));
+    world.packets(second);
+    world.drop_link(first);
+    assert_eq!(world.packets(second), ["PUBLISH q1 jobs #1 two"]);
+}
+
+#[test]
+fn an_empty_group_is_forgotten() {
+    let mut world = World::new(2, Settings::default());
+    let publisher = world.connect("p", Version::V5);
+    for round in 0..3 {
+        let member = world.connect(&format!("m{round}"), Version::V311);
+        world.subscribe(member, "$share/g/t", options(QoS::AtMostOnce));
+        world.publish(publisher, "t", "x", QoS::AtMostOnce, 0);
+        assert_eq!(world.packets(member).len(), 2);
+        world.drop_link(member);
+    }
+    let subscriptions: u64 = (0..2).map(|shard| world.shard(shard).counters().subscriptions).sum();
+    assert_eq!(subscriptions, 0);
+}

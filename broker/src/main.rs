@@ -1,2 +1,65 @@
-//! placeholder
-fn main() {}
+//! `ringmq`, the broker: reads the command line and the configuration, and runs the shards.
+//!
+//! Exit codes: 0 after a graceful stop, 1 after a failure at run time, 2 for a wrong command line or configuration.
+#![forbid(unsafe_code)]
+
+mod banner;
+mod cli;
+mod config;
+mod counters;
+mod interest;
+mod machine;
+mod process;
+#[cfg(test)]
+mod scratch;
+mod signals;
+mod topology;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code after a failure at run time.
+const FAILED: u8 = 1;
+
+/// Exit code for a wrong command line or configuration; the same as the command line parser's own.
+const MISUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    exit_on_panic();
+    let cli = cli::Cli::parse();
+    if cli.print_keys {
+        banner::say(&config::reference_page());
+        return ExitCode::SUCCESS;
+    }
+    let config = match config::load(&cli.layers(std::env::vars_os())) {
+        Ok((config, warnings)) => {
+            warnings.iter().for_each(|warning| banner::warn(warning));
+            config
+        }
+        Err(problems) => {
+            banner::fail(&problems.0);
+            return ExitCode::from(MISUSED);
+        }
+    };
+    match process::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            banner::fail(&[problem]);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// A panic on any thread ends the process: a broker with a shard missing would lose messages in silence.
+fn exit_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        banner::fail(&[config::Problem::new("ringmq has a defect and must stop; the lines above say where")]);
+        std::process::exit(i32::from(FAILED));
+    }));
+}

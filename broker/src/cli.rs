@@ -1,0 +1,110 @@
+//! The command line. Its flags are kept stable.
+//!
+//! Values stay text: the table of configuration keys checks them, so that a flag and a file are judged alike.
+
+use crate::config::Layers;
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The package's version, the commit where known, and what built it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("RINGMQ_BUILD"));
+
+const EXAMPLES: &str = "\
+Examples:
+  ringmq                                    listen on 0.0.0.0:1883, one shard on every core
+  ringmq --tcp 127.0.0.1:1883 --shards 1    one shard, reachable from this machine only
+  ringmq --cores 0,2-5 --driver epoll       five shards on chosen cores, without io_uring
+  ringmq --config etc/ringmq.conf           EMQX's keys, in HOCON
+  ringmq --set mqtt.max_inflight=64         one key, overriding the file
+  EMQX_MQTT__MAX_INFLIGHT=64 ringmq         the same from the environment
+
+Without --cores, a shard runs on every core this process may use (affinity, cpuset, CPU quota):
+one hardware thread of each physical core first, NUMA node by node, then their siblings. With
+more shards than cores, cores are shared.
+
+Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGUSR1 prints the counters.
+Exit codes: 0 after a graceful stop, 1 after a failure, 2 for a wrong command line or configuration.";
+
+/// An MQTT broker on io_uring, one thread per core.
+#[derive(Debug, Default, Parser)]
+#[command(name = "ringmq", version = VERSION, after_help = EXAMPLES, max_term_width = 120)]
+pub(crate) struct Cli {
+    /// Read settings from a HOCON file with EMQX's keys
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Run on these processor cores, for example 0,2-5
+    #[arg(long, value_name = "LIST")]
+    cores: Option<String>,
+
+    /// Number of shards, each a thread [default: one a core]
+    #[arg(long, value_name = "N")]
+    shards: Option<String>,
+
+    /// Input and output: uring, epoll, monoio or glommio [default: uring, or epoll where io_uring cannot be had]
+    #[arg(long, value_name = "DRIVER")]
+    driver: Option<String>,
+
+    /// Listen here instead of the configured listeners; port 0 lets the system choose; may be repeated
+    #[arg(long, value_name = "ADDR:PORT")]
+    tcp: Vec<String>,
+
+    /// Keep data in this directory [default: data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+
+    /// Set one key, as in the file; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// Print the reference page of all keys
+    #[arg(long, hide = true)]
+    pub(crate) print_keys: bool,
+}
+
+impl Cli {
+    /// The layers of configuration that this command line and the environment stand for.
+    pub(crate) fn layers(self, variables: impl Iterator<Item = (OsString, OsString)>) -> Layers {
+        let flags = [
+            ("--cores", "ringmq.cores", self.cores),
+            ("--shards", "ringmq.shards", self.shards),
+            ("--driver", "ringmq.driver", self.driver),
+            ("--data-dir", "node.data_dir", self.data_dir),
+        ];
+        let flags = flags.into_iter().filter_map(|(flag, key, value)| {
+            let value = value?;
+            Some((format!("{flag} {value}"), key, value))
+        });
+        // A variable that is not text cannot be one of ours.
+        let variables =
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Layers {
+            file: self.config,
+            variables: variables.collect(),
+            set: self.set,
+            flags: flags.collect(),
+            tcp: self.tcp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_stays_within_the_page() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.lines().all(|line| line.chars().count() <= 120), "{help}");
+        for flag in ["--config", "--cores", "--shards", "--driver", "--tcp", "--data-dir", "--set"] {
+            assert!(help.contains(flag), "{flag}");
+        }
+    }
+}

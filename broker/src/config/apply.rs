@@ -1,0 +1,239 @@
+//! From layers of `key = value` to a checked [`Config`].
+//!
+//! All problems are collected, so that one run shows them all.
+
+use super::error::{Origin, Problem, Problems};
+use super::hocon::{self, Node, Object, Value};
+use super::keys::{Found, KEYS, Key, NAME, Target, find};
+use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, suggest};
+use std::path::PathBuf;
+
+/// What the operator gave, before any check.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Layers {
+    /// The file of `--config`.
+    pub(crate) file: Option<PathBuf>,
+    /// Environment variables.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Values of `--set`, each `key=value`.
+    pub(crate) set: Vec<String>,
+    /// Other flags that stand for a key: the flag as typed, the key, the value.
+    pub(crate) flags: Vec<(String, &'static str, String)>,
+    /// Values of `--tcp`: if there are any, these addresses replace all listeners.
+    pub(crate) tcp: Vec<String>,
+}
+
+/// Checks everything and gives the configuration with what is odd about it.
+///
+/// # Errors
+/// All that is wrong.
+pub(crate) fn load(layers: &Layers) -> Result<(Config, Vec<Problem>), Problems> {
+    let mut loader = Loader::default();
+    if let Some(file) = &layers.file {
+        loader.file(file)?;
+    }
+    for (path, name, value) in environment::settings(layers.variables.iter().cloned()) {
+        let origin = Origin::Variable(name);
+        loader.outside(&path, &value, &origin, Strictness::Lenient);
+    }
+    for set in &layers.set {
+        loader.set(set);
+    }
+    for (flag, key, value) in &layers.flags {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        loader.text(&path, value, &Origin::Flag(flag.clone()));
+    }
+    loader.replace_listeners(&layers.tcp);
+    loader.finish()
+}
+
+/// What an unknown key means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    /// Files: a key that EMQX has is skipped with a warning, any other is an error.
+    Compatible,
+    /// Environment: skipped with a warning.
+    Lenient,
+    /// `--set`: an error.
+    Strict,
+}
+
+#[derive(Default)]
+struct Loader {
+    config: Config,
+    warnings: Vec<Problem>,
+    errors: Vec<Problem>,
+    /// Keys with one value for all names: key, value, and where it was first set.
+    shared: Vec<(&'static str, String, String, Origin)>,
+}
+
+impl Loader {
+    fn file(&mut self, file: &std::path::Path) -> Result<(), Problems> {
+        let document = hocon::load(file, &|name| std::env::var(name).ok()).map_err(Problem::from)?;
+        self.warnings.extend(document.warnings.into_iter().map(Problem::from));
+        self.object(&document.root, &mut Vec::new(), None, Strictness::Compatible);
+        Ok(())
+    }
+
+    fn set(&mut self, set: &str) {
+        let origin = Origin::Flag(format!("--set {set}"));
+        let Some((key, value)) = set.split_once('=') else {
+            let problem = Problem::at(&origin, "`--set` needs a key and a value");
+            self.errors.push(problem.with_help("write --set key=value, for example --set mqtt.max_inflight=64"));
+            return;
+        };
+        let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+        self.outside(&path, value, &origin, Strictness::Strict);
+    }
+
+    /// A value that does not come from a file.
+    fn outside(&mut self, path: &[String], value: &str, origin: &Origin, strictness: Strictness) {
+        match environment::value(value) {
+            Ok(node) => self.node(&mut path.to_vec(), &node, origin, Some(origin), strictness),
+            Err(error) => {
+                let problem = Problem::at(origin, format!("{}: {}", path.join("."), error.message));
+                self.errors.push(Problem { help: error.help, ..problem });
+            }
+        }
+    }
+
+    /// `fixed` is the origin of everything within, for values that do not come from a file.
+    fn object(&mut self, object: &Object, path: &mut Vec<String>, fixed: Option<&Origin>, strictness: Strictness) {
+        for entry in &object.entries {
+            let origin = fixed.cloned().unwrap_or_else(|| Origin::File(entry.place.clone()));
+            path.push(entry.key.clone());
+            self.node(path, &entry.node, &origin, fixed, strictness);
+            path.pop();
+        }
+    }
+
+    fn node(
+        &mut self,
+        path: &mut Vec<String>,
+        node: &Node,
+        origin: &Origin,
+        fixed: Option<&Origin>,
+        strictness: Strictness,
+    ) {
+        match (find(path), &node.value) {
+            (Found::Key(key, _), Value::Null) => self.text(path, key.default, origin),
+            (Found::Key(_, _), Value::Text(text)) => self.text(path, text, origin),
+            (Found::Key(key, _), other) => {
+                let problem = Problem::at(origin, format!("{} cannot be {}", path.join("."), other.kind()));
+                self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
+            }
+            (Found::Group, Value::Object(object)) => self.object(object, path, fixed, strictness),
+            (Found::Group, Value::Null) => {}
+            (Found::Group, other) => {
+                let name = path.join(".");
+                let problem = Problem::at(origin, format!("{name} is a group of keys, not {}", other.kind()));
+                self.errors.push(problem.with_help(format!("keys within: {}", keys_within(path).join(", "))));
+            }
+            (Found::Nothing, _) => self.unknown(path, origin, strictness),
+        }
+    }
+
+    /// Gives a key that is known to exist its value.
+    fn text(&mut self, path: &[String], text: &str, origin: &Origin) {
+        let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
+        let mut target = Target { config: &mut self.config, name };
+        let full = path.join(".");
+        if let Err(why) = key.kind.parse_into(text, &mut target) {
+            let problem = Problem::at(origin, format!("{full}: `{}` {why}", text.escape_debug()));
+            self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
+            return;
+        }
+        if key.one_for_all {
+            self.check_shared(key, &full, text, origin);
+        }
+    }
+
+    fn check_shared(&mut self, key: &'static Key, full: &str, text: &str, origin: &Origin) {
+        match self.shared.iter_mut().find(|(path, ..)| *path == key.path) {
+            None => self.shared.push((key.path, full.to_owned(), text.to_owned(), origin.clone())),
+            Some((_, other, value, place)) if other == full => {
+                text.clone_into(value);
+                place.clone_from(origin);
+            }
+            Some((_, other, value, place)) if value != text => {
+                let problem = Problem::at(origin, format!("{full} differs from {other}"));
+                self.errors.push(problem.with_help(format!("all listeners share one value; it is {value} at {place}")));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn unknown(&mut self, path: &[String], origin: &Origin, strictness: Strictness) {
+        let full = path.join(".");
+        let of_emqx = emqx::knows(path);
+        let message = if of_emqx {
+            format!("{full} is a setting of EMQX that ringmq does not have")
+        } else {
+            format!("unknown key {full}")
+        };
+        let mut problem = Problem::at(origin, message);
+        if !of_emqx {
+            // With the operator's own name in the place of `<name>`, so that distance and message are right.
+            let name = path.get(2).map_or(DEFAULT_LISTENER, String::as_str);
+            let candidates: Vec<String> = KEYS.iter().map(|key| key.path.replace(NAME, name)).collect();
+            if let Some(near) = suggest::nearest(&full, candidates.iter().map(String::as_str)) {
+                problem = problem.with_help(format!("did you mean {near}?"));
+            }
+        }
+        match (strictness, of_emqx) {
+            (Strictness::Strict, _) | (Strictness::Compatible, false) => self.errors.push(problem),
+            (Strictness::Lenient, _) | (Strictness::Compatible, true) => {
+                let help = problem.help.unwrap_or_else(|| "ignored".to_owned());
+                self.warnings.push(Problem { help: Some(help), ..problem });
+            }
+        }
+    }
+
+    fn replace_listeners(&mut self, addresses: &[String]) {
+        if addresses.is_empty() {
+            return;
+        }
+        let like = self.config.listeners.remove(DEFAULT_LISTENER).unwrap_or_default();
+        self.config.listeners.clear();
+        for (index, address) in addresses.iter().enumerate() {
+            let name = if index == 0 { DEFAULT_LISTENER.to_owned() } else { format!("tcp{index}") };
+            self.config.listeners.insert(name.clone(), Listener { enable: true, ..like.clone() });
+            let path = ["listeners", "tcp", &name, "bind"].map(str::to_owned);
+            self.text(&path, address, &Origin::Flag(format!("--tcp {address}")));
+        }
+    }
+
+    fn finish(mut self) -> Result<(Config, Vec<Problem>), Problems> {
+        let enabled: Vec<(&String, &Listener)> = self.config.listeners.iter().filter(|(_, l)| l.enable).collect();
+        for (index, (name, listener)) in enabled.iter().enumerate() {
+            let twin =
+                enabled[..index].iter().find(|(_, other)| other.bind == listener.bind && listener.bind.port() != 0);
+            if let Some((other, _)) = twin {
+                let both = format!("the listeners {other} and {name} have the same address {}", listener.bind);
+                self.errors.push(Problem::new(both).with_help(format!("set listeners.tcp.{name}.bind")));
+            }
+        }
+        if enabled.is_empty() {
+            let problem = Problem::new("no listener is enabled, so no client could connect");
+            self.errors.push(problem.with_help("set listeners.tcp.default.enable = true, or give --tcp ADDR:PORT"));
+        }
+        if self.config.data_dir.as_os_str().is_empty() {
+            self.errors.push(Problem::new("node.data_dir is empty").with_help("allowed: the path of a directory"));
+        }
+        if self.errors.is_empty() { Ok((self.config, self.warnings)) } else { Err(Problems(self.errors)) }
+    }
+}
+
+/// The next path elements below a group, each once.
+fn keys_within(group: &[String]) -> Vec<&'static str> {
+    let mut within: Vec<&'static str> = KEYS
+        .iter()
+        .filter(|key| {
+            let mut elements = key.path.split('.');
+            group.iter().all(|wanted| elements.next().is_some_and(|element| element == NAME || element == wanted))
+        })
+        .filter_map(|key| key.path.split('.').nth(group.len()))
+        .collect();
+    within.dedup();
+    within
+}

@@ -1,0 +1,430 @@
+//! The table of keys: the one place that says what can be configured.
+//!
+//! From it come the checks, the defaults, `--set`, the environment variables and the reference page. A `<name>` in a
+//! path stands for any one path element.
+
+use super::kind::Kind;
+use super::{Config, Listener};
+use ringmq_core::machine::SHARDS_MAX;
+use ringmq_core::settings::ShareStrategy;
+use ringmq_drive::DriverKind;
+use std::time::Duration;
+
+/// The path element that stands for a name of the operator's choice.
+pub(crate) const NAME: &str = "<name>";
+
+/// One setting.
+pub(crate) struct Key {
+    /// EMQX's path, or ours below `ringmq`.
+    pub(crate) path: &'static str,
+    /// Type, bounds, and where the value goes.
+    pub(crate) kind: Kind,
+    /// The default, as it would be written.
+    pub(crate) default: &'static str,
+    /// What it does, as a sentence of the reference page.
+    pub(crate) doc: &'static str,
+    /// For a path with a name: true if the process has one value only, so that all names must agree.
+    pub(crate) one_for_all: bool,
+}
+
+/// Where a value goes.
+pub(crate) struct Target<'a> {
+    pub(crate) config: &'a mut Config,
+    /// What stands for [`NAME`] in the path.
+    pub(crate) name: &'a str,
+}
+
+impl Target<'_> {
+    fn listener(&mut self) -> &mut Listener {
+        self.config.listeners.entry(self.name.to_owned()).or_default()
+    }
+}
+
+/// A number that the table's bounds keep within the field.
+fn fit<T: TryFrom<u64>>(value: u64) -> T {
+    T::try_from(value).unwrap_or_else(|_| unreachable!("the table's bounds fit the field"))
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Longest interval the protocol can express, 2^32 - 1 seconds.
+const INTERVAL_MAX: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Longest packet of the protocol: five bytes of fixed header and 268,435,455 bytes [MQTT 5.0, 1.5.5].
+const PACKET_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+const STRATEGIES: [(&str, ShareStrategy); 7] = [
+    ("random", ShareStrategy::Random),
+    ("round_robin", ShareStrategy::RoundRobin),
+    ("round_robin_per_group", ShareStrategy::RoundRobinPerGroup),
+    ("sticky", ShareStrategy::Sticky),
+    ("local", ShareStrategy::Local),
+    ("hash_topic", ShareStrategy::HashTopic),
+    ("hash_clientid", ShareStrategy::HashClientId),
+];
+
+const STRATEGY_NAMES: [&str; STRATEGIES.len()] = {
+    let mut names = [""; STRATEGIES.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = STRATEGIES[i].0;
+        i += 1;
+    }
+    names
+};
+
+/// `auto` and the drivers' own names.
+const DRIVER_NAMES: [&str; DriverKind::ALL.len() + 1] = {
+    let mut names = ["auto"; DriverKind::ALL.len() + 1];
+    let mut i = 0;
+    while i < DriverKind::ALL.len() {
+        names[i + 1] = DriverKind::ALL[i].name();
+        i += 1;
+    }
+    names
+};
+
+const fn key(path: &'static str, default: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { path, kind, default, doc, one_for_all: false }
+}
+
+/// All keys, in the order of the reference page.
+pub(crate) static KEYS: &[Key] = &[
+    key(
+        "listeners.tcp.<name>.enable",
+        "true",
+        Kind::Bool(|t, on| t.listener().enable = on),
+        "Whether this listener is started.",
+    ),
+    key(
+        "listeners.tcp.<name>.bind",
+        "0.0.0.0:1883",
+        Kind::Address(|t, address| t.listener().bind = address),
+        "Where to listen. Port 0 lets the system choose; the banner shows the choice. A listener named `default` \
+         exists without being configured.",
+    ),
+    key(
+        "listeners.tcp.<name>.tcp_options.backlog",
+        "1024",
+        Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.listener().backlog = fit(n) },
+        "Connections that may wait to be accepted, for each shard. The system caps it at `net.core.somaxconn`.",
+    ),
+    Key {
+        path: "listeners.tcp.<name>.tcp_options.send_timeout",
+        default: "15s",
+        kind: Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.send_timeout = span },
+        doc: "A client that takes no byte for this long is disconnected. All listeners share one value.",
+        one_for_all: true,
+    },
+    Key {
+        path: "listeners.tcp.<name>.max_conn_rate_per_ip",
+        default: "infinity",
+        kind: Kind::Rate(|t, rate| t.config.settings.max_conn_rate_per_ip = rate),
+        doc: "Connections a second that one address may open, for each shard. All listeners share one value.",
+        one_for_all: true,
+    },
+    key(
+        "mqtt.max_packet_size",
+        "1MB",
+        Kind::Size { min: 32, max: PACKET_BYTES_MAX, set: |t, n| t.config.settings.max_packet_size = fit(n) },
+        "Largest packet accepted. A larger one is refused before its body is buffered.",
+    ),
+    key(
+        "mqtt.max_clientid_len",
+        "65535",
+        Kind::Integer { min: 23, max: 65_535, words: &[], set: |t, n| t.config.settings.max_clientid_len = fit(n) },
+        "Longest client identifier, bytes.",
+    ),
+    key(
+        "mqtt.max_topic_levels",
+        "128",
+        Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.config.settings.max_topic_levels = fit(n) },
+        "Most levels of a topic name or filter.",
+    ),
+    key(
+        "mqtt.max_qos_allowed",
+        "2",
+        Kind::Integer { min: 0, max: 2, words: &[], set: |t, n| t.config.settings.max_qos_allowed = fit(n) },
+        "Highest quality of service.",
+    ),
+    key(
+        "mqtt.max_topic_alias",
+        "65535",
+        Kind::Integer { min: 0, max: 65_535, words: &[], set: |t, n| t.config.settings.max_topic_alias = fit(n) },
+        "Highest topic alias, in both directions. 0 turns aliases off.",
+    ),
+    key(
+        "mqtt.retain_available",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.retain_available = on),
+        "Whether clients may publish retained messages.",
+    ),
+    key(
+        "mqtt.wildcard_subscription",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.wildcard_subscription = on),
+        "Whether clients may subscribe with wildcards.",
+    ),
+    key(
+        "mqtt.shared_subscription",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.shared_subscription = on),
+        "Whether clients may share subscriptions.",
+    ),
+    key(
+        "mqtt.shared_subscription_strategy",
+        "round_robin",
+        Kind::Choice {
+            names: &STRATEGY_NAMES,
+            set: |t, index| t.config.settings.shared_subscription_strategy = STRATEGIES[index].1,
+        },
+        "How the member of a shared subscription that receives a message is picked.",
+    ),
+    key(
+        "mqtt.ignore_loop_deliver",
+        "false",
+        Kind::Bool(|t, on| t.config.settings.ignore_loop_deliver = on),
+        "Whether clients of MQTT 3 do not receive what they publish themselves.",
+    ),
+    key(
+        "mqtt.upgrade_qos",
+        "false",
+        Kind::Bool(|t, on| t.config.settings.upgrade_qos = on),
+        "Whether messages are delivered at the higher, not the lower, of published and subscribed quality of service.",
+    ),
+    key(
+        "mqtt.server_keepalive",
+        "disabled",
+        Kind::Integer {
+            min: 1,
+            max: 65_535,
+            words: &[("disabled", 0)],
+            set: |t, n| t.config.settings.server_keepalive = (n > 0).then(|| fit(n)),
+        },
+        "Keep alive in seconds imposed on every client of MQTT 5.",
+    ),
+    key(
+        "mqtt.keepalive_multiplier",
+        "1.5",
+        Kind::Permille {
+            min: 1000,
+            max: 100_000,
+            set: |t, permille| t.config.settings.keepalive_multiplier_permille = permille,
+        },
+        "A client that is silent for this many keep alive intervals is disconnected.",
+    ),
+    key(
+        "mqtt.idle_timeout",
+        "15s",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.idle_timeout = span },
+        "Time for a new connection to send its CONNECT.",
+    ),
+    key(
+        "mqtt.session_expiry_interval",
+        "2h",
+        Kind::Duration {
+            min: Duration::ZERO,
+            max: INTERVAL_MAX,
+            set: |t, span| t.config.settings.session_expiry_interval = span,
+        },
+        "How long the session of a client of MQTT 3 with clean session off outlives its connection.",
+    ),
+    key(
+        "mqtt.message_expiry_interval",
+        "infinity",
+        Kind::DurationOrInfinity {
+            min: SECOND,
+            max: INTERVAL_MAX,
+            set: |t, span| t.config.settings.message_expiry_interval = span,
+        },
+        "Expiry of messages that bring none.",
+    ),
+    key(
+        "mqtt.max_inflight",
+        "32",
+        Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.config.settings.max_inflight = fit(n) },
+        "Messages of QoS 1 and 2 sent to a client and not yet acknowledged.",
+    ),
+    key(
+        "mqtt.max_mqueue_len",
+        "1000",
+        Kind::Integer {
+            min: 0,
+            max: u32::MAX as u64,
+            words: &[("infinity", 0)],
+            set: |t, n| t.config.settings.max_mqueue_len = fit(n),
+        },
+        "Messages waiting for a client; the oldest is dropped for a new one. 0 is unlimited.",
+    ),
+    key(
+        "mqtt.mqueue_store_qos0",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.mqueue_store_qos0 = on),
+        "Whether messages of QoS 0 wait for a client as well.",
+    ),
+    key(
+        "mqtt.retry_interval",
+        "infinity",
+        Kind::DurationOrInfinity { min: SECOND, max: DAY, set: |t, span| t.config.settings.retry_interval = span },
+        "How long to wait for an acknowledgement before sending again on the same connection.",
+    ),
+    key(
+        "mqtt.max_awaiting_rel",
+        "100",
+        Kind::Integer {
+            min: 0,
+            max: 65_535,
+            words: &[("infinity", 0)],
+            set: |t, n| t.config.settings.max_awaiting_rel = fit(n),
+        },
+        "Messages of QoS 2 received from a client and not yet released. 0 is unlimited.",
+    ),
+    key(
+        "mqtt.await_rel_timeout",
+        "300s",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.await_rel_timeout = span },
+        "How long to wait for that release.",
+    ),
+    key(
+        "mqtt.max_subscriptions",
+        "infinity",
+        Kind::Integer {
+            min: 1,
+            max: u32::MAX as u64,
+            words: &[("infinity", 0)],
+            set: |t, n| t.config.settings.max_subscriptions = fit(n),
+        },
+        "Subscriptions of one client.",
+    ),
+    key(
+        "mqtt.response_information",
+        "",
+        Kind::Text(|t, text| text.clone_into(&mut t.config.settings.response_information)),
+        "Sent to clients of MQTT 5 that ask for response information. Empty is not sent.",
+    ),
+    key(
+        "mqtt.max_user_properties",
+        "1024",
+        Kind::Integer { min: 0, max: 65_535, words: &[], set: |t, n| t.config.settings.max_user_properties = fit(n) },
+        "User properties in one packet.",
+    ),
+    key(
+        "mqtt.max_topic_filters",
+        "1024",
+        Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.config.settings.max_topic_filters = fit(n) },
+        "Topic filters in one SUBSCRIBE or UNSUBSCRIBE.",
+    ),
+    key(
+        "retainer.max_payload_size",
+        "1MB",
+        Kind::Size { min: 0, max: PACKET_BYTES_MAX, set: |t, n| t.config.settings.retainer_max_payload_size = fit(n) },
+        "Larger messages are delivered but not retained.",
+    ),
+    key(
+        "retainer.backend.max_retained_messages",
+        "0",
+        Kind::Integer {
+            min: 0,
+            max: u32::MAX as u64,
+            words: &[("infinity", 0)],
+            set: |t, n| t.config.settings.retainer_max_messages = n,
+        },
+        "Retained messages of one shard. 0 is unlimited.",
+    ),
+    key(
+        "retainer.stop_publish_clear_msg",
+        "false",
+        Kind::Bool(|t, on| t.config.settings.retainer_stop_publish_clear_msg = on),
+        "Whether the empty message that clears a retained one is kept from subscribers.",
+    ),
+    key(
+        "node.data_dir",
+        "data",
+        Kind::Text(|t, text| t.config.data_dir = text.into()),
+        "Where the broker keeps its data. Made if missing; a relative path starts at the working directory.",
+    ),
+    key(
+        "ringmq.shards",
+        "auto",
+        Kind::Integer {
+            min: 1,
+            max: SHARDS_MAX as u64,
+            words: &[("auto", 0)],
+            set: |t, n| t.config.shards = (n > 0).then(|| fit(n)),
+        },
+        "Shards, each a thread of its own. `auto` is one a core; with more shards than cores, cores are shared.",
+    ),
+    key(
+        "ringmq.cores",
+        "auto",
+        Kind::Cores(|t, cores| t.config.cores = cores),
+        "Processor cores to run on, in this order. `auto` is the cores this process may use, no more than its control \
+         group's CPU quota: one hardware thread of every core first, NUMA node by node, then their siblings.",
+    ),
+    key(
+        "ringmq.driver",
+        "auto",
+        Kind::Choice {
+            names: &DRIVER_NAMES,
+            set: |t, index| t.config.driver = index.checked_sub(1).map(|index| DriverKind::ALL[index]),
+        },
+        "How shards do input and output. `auto` is io_uring, or epoll where io_uring cannot be had.",
+    ),
+    key(
+        "ringmq.spin",
+        "20us",
+        Kind::Duration { min: Duration::ZERO, max: SECOND, set: |t, span| t.config.driver_options.spin = span },
+        "How long a shard polls after traffic before it sleeps. 0 sleeps at once.",
+    ),
+    key(
+        "ringmq.stop_timeout",
+        "5s",
+        Kind::Duration { min: Duration::ZERO, max: DAY, set: |t, span| t.config.driver_options.stop_timeout = span },
+        "How long a graceful stop waits for connections to close.",
+    ),
+    key(
+        "ringmq.receive_buffers",
+        "1024",
+        Kind::PowerOfTwo { min: 16, max: 32_768, set: |t, n| t.config.driver_options.receive_buffers = fit(n) },
+        "Receive buffers that the connections of one shard share (io_uring).",
+    ),
+    key(
+        "ringmq.receive_buffer_size",
+        "4KB",
+        Kind::Size { min: 512, max: 1 << 20, set: |t, n| t.config.driver_options.receive_buffer_bytes = fit(n) },
+        "Size of one receive buffer.",
+    ),
+];
+
+/// How a path relates to the table.
+pub(crate) enum Found<'p> {
+    /// It is a key; the second is what stands for [`NAME`], or nothing.
+    Key(&'static Key, &'p str),
+    /// Keys begin with it.
+    Group,
+    /// It is neither.
+    Nothing,
+}
+
+/// Finds a path, given by its elements.
+pub(crate) fn find<'p>(path: &'p [String]) -> Found<'p> {
+    let mut group = false;
+    for key in KEYS {
+        let mut elements = key.path.split('.');
+        let mut name = "";
+        let matches = path.iter().all(|wanted| match elements.next() {
+            Some(NAME) => {
+                name = wanted;
+                true
+            }
+            element => element == Some(wanted.as_str()),
+        });
+        match (matches, elements.next()) {
+            (true, None) => return Found::Key(key, name),
+            (true, Some(_)) => group = true,
+            (false, _) => {}
+        }
+    }
+    if group { Found::Group } else { Found::Nothing }
+}

@@ -1,0 +1,92 @@
+//! What the operator asked for: files, environment and command line, checked against one table of keys.
+//!
+//! Layers, later ones win: built-in defaults, the file of `--config`, environment variables, `--set`, and the other
+//! flags. Every layer is a set of `key = value` with an origin and goes through the same table ([`keys`]), so that the
+//! same check and the same message serve all of them.
+//!
+//! Absent: changes at run time.
+
+mod apply;
+mod emqx;
+mod environment;
+mod error;
+pub(crate) mod hocon;
+mod keys;
+mod kind;
+mod reference;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use apply::{Layers, load};
+pub(crate) use error::Problem;
+#[cfg(test)]
+pub(crate) use error::Problems;
+pub(crate) use reference::reference_page;
+
+use crate::topology::CoreList;
+use ringmq_core::settings::Settings;
+use ringmq_drive::DriverKind;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// The MQTT port without TLS, as registered.
+const MQTT_PORT: u16 = 1883;
+
+/// Connections not yet accepted (`tcp_options.backlog`).
+const BACKLOG_CONNECTIONS: u32 = 1024;
+
+/// Everything that can be configured, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Settings of the protocol.
+    pub(crate) settings: Settings,
+    /// `node.data_dir`.
+    pub(crate) data_dir: PathBuf,
+    /// TCP listeners by name.
+    pub(crate) listeners: BTreeMap<String, Listener>,
+    /// `ringmq.shards`; `None` is one a core.
+    pub(crate) shards: Option<u8>,
+    /// `ringmq.cores`; `None` is every core this process may use.
+    pub(crate) cores: Option<CoreList>,
+    /// `ringmq.driver`; `None` is io_uring, or epoll where io_uring cannot be had.
+    pub(crate) driver: Option<DriverKind>,
+    /// Tuning of the driver.
+    pub(crate) driver_options: ringmq_drive::Options,
+}
+
+/// One TCP listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listener {
+    /// `listeners.tcp.<name>.enable`.
+    pub(crate) enable: bool,
+    /// `listeners.tcp.<name>.bind`.
+    pub(crate) bind: SocketAddr,
+    /// `listeners.tcp.<name>.tcp_options.backlog`, connections.
+    pub(crate) backlog: u32,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        let bind = SocketAddr::from((Ipv4Addr::UNSPECIFIED, MQTT_PORT));
+        Self { enable: true, bind, backlog: BACKLOG_CONNECTIONS }
+    }
+}
+
+/// The listener that exists without being configured.
+const DEFAULT_LISTENER: &str = "default";
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            data_dir: PathBuf::from("data"),
+            listeners: BTreeMap::from([(DEFAULT_LISTENER.to_owned(), Listener::default())]),
+            shards: None,
+            cores: None,
+            driver: None,
+            driver_options: ringmq_drive::Options::default(),
+        }
+    }
+}

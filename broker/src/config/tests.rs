@@ -1,0 +1,237 @@
+//! The table of keys, the layers, and the words of the messages.
+
+use super::keys::{Found, KEYS, NAME, Target, find};
+use super::kind::Kind;
+use super::{Config, Layers, Problems, load, reference_page};
+use crate::scratch::Dir;
+use ringmq_core::settings::ShareStrategy;
+use ringmq_drive::DriverKind;
+use std::time::Duration;
+
+fn from_file(text: &str) -> (Dir, Result<(Config, Vec<super::Problem>), Problems>) {
+    let dir = Dir::new("config");
+    dir.write("r.conf", text);
+    let loaded = load(&Layers { file: Some(dir.path("r.conf")), ..Layers::default() });
+    (dir, loaded)
+}
+
+/// The first problem as printed, with the directory taken out of it.
+fn refusal(text: &str) -> String {
+    let (dir, loaded) = from_file(text);
+    let problems = loaded.expect_err(text);
+    problems.0[0].to_string().replace(&format!("{}/", dir.path("").display()).replace("//", "/"), "")
+}
+
+fn set(values: &[&str]) -> Result<Config, String> {
+    let layers = Layers { set: values.iter().map(|&value| value.to_owned()).collect(), ..Layers::default() };
+    load(&layers).map(|(config, _)| config).map_err(|problems| problems.0[0].to_string())
+}
+
+#[test]
+fn the_written_defaults_are_the_defaults() {
+    let untouched = format!("{:?}", Config::default());
+    for key in KEYS {
+        let mut config = Config::default();
+        let mut target = Target { config: &mut config, name: "default" };
+        key.kind
+            .parse_into(key.default, &mut target)
+            .unwrap_or_else(|why| panic!("{} {} {why}", key.path, key.default));
+        assert_eq!(format!("{config:?}"), untouched, "{}", key.path);
+    }
+}
+
+/// Texts at the edges of a type's range, and where defaults differ from it.
+fn edges(kind: &Kind) -> Vec<String> {
+    match *kind {
+        Kind::Bool(_) => vec!["true".to_owned(), "false".to_owned()],
+        Kind::Integer { min, max, words, .. } => {
+            let words = words.iter().map(|(word, _)| (*word).to_owned());
+            words.chain([min.to_string(), max.to_string()]).collect()
+        }
+        Kind::PowerOfTwo { min, max, .. } => vec![min.to_string(), max.to_string()],
+        Kind::Permille { min, max, .. } => vec![(min / 1000).to_string(), (max / 1000).to_string()],
+        Kind::Rate(_) => vec!["infinity".to_owned(), "1/s".to_owned(), u32::MAX.to_string()],
+        Kind::Duration { min, max, .. } | Kind::DurationOrInfinity { min, max, .. } => {
+            vec![format!("{}ms", min.as_millis()), format!("{}ms", max.as_millis())]
+        }
+        Kind::Size { min, max, .. } => vec![min.to_string(), max.to_string()],
+        Kind::Choice { names, .. } => names.iter().map(|&name| name.to_owned()).collect(),
+        Kind::Text(_) => vec![String::new(), "x".repeat(65_535)],
+        Kind::Address(_) => vec!["0".to_owned(), "[::1]:65535".to_owned()],
+        Kind::Cores(_) => vec!["auto".to_owned(), "0,2-5".to_owned()],
+    }
+}
+
+#[test]
+fn every_key_takes_its_whole_range_and_changes_something() {
+    for key in KEYS {
+        let mut seen = std::collections::BTreeSet::new();
+        for text in edges(&key.kind) {
+            let mut config = Config::default();
+            let mut target = Target { config: &mut config, name: "default" };
+            key.kind.parse_into(&text, &mut target).unwrap_or_else(|why| panic!("{} {text} {why}", key.path));
+            seen.insert(format!("{config:?}"));
+        }
+        assert!(seen.len() > 1, "{} sets nothing", key.path);
+    }
+}
+
+#[test]
+fn every_key_is_found_and_has_its_own_path() {
+    let mut paths = std::collections::BTreeSet::new();
+    for key in KEYS {
+        assert!(paths.insert(key.path), "{} stands twice", key.path);
+        let path: Vec<String> = key.path.replace(NAME, "mine").split('.').map(str::to_owned).collect();
+        assert!(matches!(find(&path), Found::Key(found, _) if found.path == key.path), "{}", key.path);
+        assert!(matches!(find(&path[..1]), Found::Group), "{}", key.path);
+        assert!(!super::emqx::knows(&path), "{} is listed as missing", key.path);
+        assert!(key.doc.ends_with('.') && !key.doc.contains('|'), "{}", key.path);
+    }
+}
+
+#[test]
+fn a_file_in_emqx_words_is_understood() {
+    let (_dir, loaded) = from_file(
+        "node { name = \"emqx@127.0.0.1\", data_dir = \"/tmp/x\" }\n\
+         listeners.tcp.default { bind = \"127.0.0.1:2883\", max_connections = 100, tcp_options { backlog = 99 } }\n\
+         listeners.tcp.inner.bind = 2884\n\
+         listeners.ssl.default.enable = false\n\
+         mqtt { max_packet_size = 64KB, keepalive_multiplier = 2.5, shared_subscription_strategy = hash_topic\n\
+         message_expiry_interval = 1h, server_keepalive = 60, max_inflight = null }\n\
+         dashboard.listeners.http.bind = 18083\n",
+    );
+    let (config, warnings) = loaded.expect("right");
+    assert_eq!(config.listeners["default"].bind.to_string(), "127.0.0.1:2883");
+    assert_eq!(config.listeners["default"].backlog, 99);
+    assert_eq!(config.listeners["inner"].bind.to_string(), "0.0.0.0:2884");
+    assert_eq!(config.settings.max_packet_size, 64 * 1024);
+    assert_eq!(config.settings.keepalive_multiplier_permille, 2500);
+    assert_eq!(config.settings.shared_subscription_strategy, ShareStrategy::HashTopic);
+    assert_eq!(config.settings.message_expiry_interval, Some(Duration::from_secs(3600)));
+    assert_eq!(config.settings.server_keepalive, Some(60));
+    assert_eq!(config.settings.max_inflight, 32);
+    assert_eq!(config.data_dir.to_str(), Some("/tmp/x"));
+    let warnings: Vec<&str> = warnings.iter().filter_map(|w| w.message.split(' ').next()).collect();
+    let expected = ["node.name", "listeners.tcp.default.max_connections", "listeners.ssl", "dashboard"];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn mistakes_in_a_file_say_where_and_what_is_allowed() {
+    assert_eq!(
+        refusal("mqtt {\n  max_inflight = 70000\n}"),
+        "mqtt.max_inflight: `70000` is more than 65535\n  --> r.conf:2:3\n   = allowed: an integer from 1 to 65535"
+    );
+    assert_eq!(
+        refusal("mqtt.max_inflght = 7"),
+        "unknown key mqtt.max_inflght\n  --> r.conf:1:1\n   = did you mean mqtt.max_inflight?"
+    );
+    assert_eq!(
+        refusal("listeners.tcp.mine.bnd = 7"),
+        "unknown key listeners.tcp.mine.bnd\n  --> r.conf:1:1\n   = did you mean listeners.tcp.mine.bind?"
+    );
+    assert_eq!(
+        refusal("retainer = on"),
+        "retainer is a group of keys, not a single value\n  --> r.conf:1:1\n   \
+         = keys within: max_payload_size, backend, stop_publish_clear_msg"
+    );
+    assert_eq!(
+        refusal("mqtt.idle_timeout = 15"),
+        "mqtt.idle_timeout: `15` has no unit of time\n  --> r.conf:1:1\n   \
+         = allowed: a duration from 1s to 1d such as 500ms, 15s, 5m, 2h, 1d"
+    );
+    assert_eq!(
+        refusal("mqtt.max_qos_allowed = [1]"),
+        "mqtt.max_qos_allowed cannot be a list\n  --> r.conf:1:1\n   = allowed: an integer from 0 to 2"
+    );
+    assert_eq!(refusal("a.tcp_options { send_timeout = 1s }\nmqtt {"), "`{` is not closed\n  --> r.conf:2:6");
+    assert_eq!(
+        refusal("listeners.tcp { a { bind = 1, tcp_options.send_timeout = 5s }\n b.tcp_options.send_timeout = 6s }"),
+        "listeners.tcp.b.tcp_options.send_timeout differs from listeners.tcp.a.tcp_options.send_timeout\n  \
+         --> r.conf:2:2\n   = all listeners share one value; it is 5s at r.conf:1:31"
+    );
+    let missing = Layers { file: Some("/nonexistent/r.conf".into()), ..Layers::default() };
+    let problems = load(&missing).expect_err("no such file");
+    assert_eq!(problems.0[0].message, "cannot read /nonexistent/r.conf: No such file or directory (os error 2)");
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let (_dir, loaded) = from_file("mqtt { max_inflight = 0, upgrade_qos = maybe, nonsense = 1 }");
+    assert_eq!(loaded.expect_err("wrong").0.len(), 3);
+}
+
+#[test]
+fn set_is_strict() {
+    assert_eq!(set(&["mqtt.max_inflight=64"]).map(|config| config.settings.max_inflight), Ok(64));
+    assert_eq!(set(&["ringmq.driver=epoll"]).map(|config| config.driver), Ok(Some(DriverKind::Epoll)));
+    assert_eq!(set(&["mqtt.response_information=a=b"]).map(|c| c.settings.response_information), Ok("a=b".to_owned()));
+    let typo = set(&["mqtt.max_inflght=64"]).map(|config| config.settings);
+    assert_eq!(
+        typo.expect_err("a typo"),
+        "unknown key mqtt.max_inflght\n  --> command line: --set mqtt.max_inflght=64\n   \
+         = did you mean mqtt.max_inflight?"
+    );
+    assert!(set(&["dashboard.x=1"]).is_err_and(|text| text.contains("EMQX")));
+    assert!(set(&["mqtt.max_inflight"]).is_err_and(|text| text.contains("--set key=value")));
+}
+
+#[test]
+fn later_layers_win() {
+    let dir = Dir::new("layers");
+    dir.write("r.conf", "mqtt { max_inflight = 1, max_awaiting_rel = 1, max_topic_alias = 1, max_topic_levels = 1 }");
+    let layers = Layers {
+        file: Some(dir.path("r.conf")),
+        variables: ["AWAITING_REL", "TOPIC_ALIAS", "TOPIC_LEVELS"]
+            .map(|key| (format!("EMQX_MQTT__MAX_{key}"), "2".to_owned()))
+            .to_vec(),
+        set: vec!["mqtt.max_topic_alias=3".to_owned(), "mqtt.max_topic_levels=3".to_owned()],
+        flags: vec![("--flag".to_owned(), "mqtt.max_topic_levels", "4".to_owned())],
+        tcp: Vec::new(),
+    };
+    let (config, warnings) = load(&layers).expect("right");
+    let settings = config.settings;
+    let found = [settings.max_inflight, settings.max_awaiting_rel, settings.max_topic_alias, settings.max_topic_levels];
+    assert_eq!(found, [1, 2, 3, 4]);
+    assert_eq!(warnings, []);
+}
+
+#[test]
+fn odd_variables_only_warn() {
+    let variables = [("EMQX_MQTT__NONSENSE", "1"), ("EMQX_LOG__CONSOLE__LEVEL", "debug"), ("RINGMQ_SHARD", "1")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let (_, warnings) = load(&Layers { variables, ..Layers::default() }).expect("warnings only");
+    assert_eq!(warnings.len(), 3);
+    assert!(warnings.iter().any(|w| w.to_string().contains("did you mean ringmq.shards?")), "{warnings:?}");
+}
+
+#[test]
+fn tcp_replaces_all_listeners_and_keeps_options() {
+    let mut layers = Layers {
+        set: vec!["listeners.tcp.default.tcp_options.backlog=7".to_owned(), "listeners.tcp.b.bind=2".to_owned()],
+        tcp: vec!["127.0.0.1:0".to_owned(), "[::]:1883".to_owned()],
+        ..Layers::default()
+    };
+    let (config, _) = load(&layers).expect("right");
+    let found: Vec<String> = config.listeners.values().map(|l| format!("{} {}", l.bind, l.backlog)).collect();
+    assert_eq!(found, ["127.0.0.1:0 7", "[::]:1883 7"]);
+    layers.tcp = vec!["1883".to_owned(), "0.0.0.0:1883".to_owned()];
+    assert!(load(&layers).expect_err("twice").0[0].message.contains("the same address"));
+    layers.tcp = vec!["example.org:1883".to_owned()];
+    assert!(load(&layers).expect_err("a name").0[0].to_string().contains("--tcp example.org:1883"));
+}
+
+#[test]
+fn a_broker_nobody_can_reach_is_refused() {
+    let refused = set(&["listeners.tcp.default.enable=false"]).expect_err("no listener");
+    assert!(refused.contains("--tcp"), "{refused}");
+    assert!(set(&["listeners.tcp.default.enable=false", "listeners.tcp.b.bind=2"]).is_ok());
+}
+
+#[test]
+fn the_committed_reference_page_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(reference_page().lines().all(|line| line.chars().count() <= 120));
+    assert!(committed == reference_page(), "run: cargo run -- --print-keys > docs/configuration.md");
+}

@@ -1,0 +1,93 @@
+//! The process around the shards: what is set up once, the shards' threads, and their end.
+//!
+//! Absent: anything a shard does.
+
+mod driver;
+mod limits;
+mod listeners;
+mod threads;
+
+use crate::banner::{self, Banner};
+use crate::config::{Config, Problem};
+use crate::counters::SharedCounters;
+use crate::{machine, signals, topology};
+use ringmq_core::machine::SHARDS_MAX;
+use ringmq_drive::Control;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Runs the broker until it is told to stop.
+///
+/// # Errors
+/// What failed, and what to do. Shards that still ran have stopped.
+pub(crate) fn run(config: &Config) -> Result<(), Problem> {
+    let files = limits::raise_open_files();
+    let driver = driver::choose(config.driver, &ringmq_drive::probe())?;
+    let data_dir = prepare_data_dir(&config.data_dir)?;
+    let allowed = topology::allowed();
+    let wanted_shards = config.shards.map(usize::from);
+    let placement = topology::System::default().place(&allowed, config.cores.as_ref(), wanted_shards, SHARDS_MAX);
+    let shards = placement.cores.len();
+
+    let enabled = config.listeners.values().filter(|listener| listener.enable);
+    let listening = enabled.map(|listener| listeners::open(listener, shards)).collect::<Result<Vec<_>, _>>()?;
+    let addresses = listening.iter().map(|listening| listening.local_addr).collect();
+
+    let control = Control::new(shards).map_err(|error| Problem::new(format!("cannot make an eventfd: {error}")))?;
+    let counters = Arc::new(SharedCounters::new(shards));
+    signals::watch(control.clone(), Arc::clone(&counters))
+        .map_err(|error| Problem::new(format!("cannot watch for signals: {error}")))?;
+
+    let warnings = [limits::warning(files), placement.warning(&allowed)];
+    warnings.into_iter().flatten().for_each(|problem| banner::warn(&problem));
+    let banner = Banner { shards: placement.to_string(), driver: driver.to_string(), files, data_dir, addresses };
+    banner.print();
+
+    let machines = machine::Factory::new(config.settings.clone(), shards, counters);
+    threads::run(threads::Plan {
+        kind: driver.kind,
+        cores: placement.cores,
+        listening,
+        options: config.driver_options.clone(),
+        control,
+        machines,
+    })
+}
+
+/// Makes the data directory if it is missing; gives its full path.
+fn prepare_data_dir(directory: &Path) -> Result<PathBuf, Problem> {
+    let explain = |error: std::io::Error| {
+        let name = directory.display();
+        Problem::new(format!("cannot use the data directory {name}: {error}"))
+            .with_help("choose another with --data-dir DIR or node.data_dir")
+    };
+    fs::create_dir_all(directory).map_err(explain)?;
+    // Found out now rather than with the first message to be kept.
+    let trial = directory.join(".ringmq-trial");
+    fs::write(&trial, b"").and_then(|()| fs::remove_file(&trial)).map_err(explain)?;
+    fs::canonicalize(directory).map_err(explain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Dir;
+
+    #[test]
+    fn a_missing_data_directory_is_made() {
+        let dir = Dir::new("data");
+        let wanted = dir.path("a/b");
+        let made = prepare_data_dir(&wanted).expect("made");
+        assert!(made.is_absolute() && made.ends_with("a/b") && wanted.is_dir());
+        assert_eq!(fs::read_dir(&wanted).expect("readable").count(), 0);
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_is_refused() {
+        let dir = Dir::new("data");
+        dir.write("file", "");
+        let refused = prepare_data_dir(&dir.path("file/below")).expect_err("a file is in the way").to_string();
+        assert!(refused.contains("file/below") && refused.contains("--data-dir"), "{refused}");
+    }
+}

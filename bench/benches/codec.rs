@@ -26,7 +26,7 @@ fn publish<'a>(qos: QoS, payload: &'a [u8]) -> PublishOut<'a> {
 }
 
 fn take_frame(bytes: &[u8], version: Version) {
-    match cut(black_box(bytes), MAX_PACKET_LEN as u32) {
+    match cut(black_box(bytes), MAX_PACKET_LEN) {
         Ok(Cut::Frame(frame, _)) => {
             black_box(decode(frame, version).expect("a valid packet"));
         }

@@ -1,0 +1,20 @@
+# The scenarios, by name. To be sourced. One list, so that every script means the same by a name.
+
+# Lines of "NAME: arguments of ringmq-loadgen", without times, core and target.
+scenarios() {
+    cat <<'LIST'
+p2p-q0-w16: p2p --pairs 100 --qos 0 --window 16
+p2p-q1-w16: p2p --pairs 100 --qos 1 --window 16
+p2p-q2-w16: p2p --pairs 100 --qos 2 --window 16
+p2p-q0-256B-w16: p2p --pairs 100 --qos 0 --size 256 --window 16
+p2p-q0-w1: p2p --pairs 100 --qos 0 --window 1
+p2p-q1-w1: p2p --pairs 100 --qos 1 --window 1
+p2p-q1-10k: p2p --pairs 100 --qos 1 --rate 10000
+fanin-q0-w4: fanin --publishers 500 --subscribers 5 --qos 0 --window 4
+share-q1-w4: fanin --publishers 500 --subscribers 5 --share workers --qos 1 --window 4
+fanout-q0-w8: fanout --publishers 1 --subscribers 1000 --qos 0 --window 8
+fanout-q1-w8: fanout --publishers 1 --subscribers 1000 --qos 1 --window 8
+fanout-q0-w1: fanout --publishers 1 --subscribers 1000 --qos 0 --window 1
+conn: conn --clients 5000
+LIST
+}

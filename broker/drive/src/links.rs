@@ -33,7 +33,10 @@ pub(crate) struct HandedOver {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Set by a producer whose ring is full and who may go to sleep; the consumer that makes room clears it and wakes him.
+/// Set by a producer whose ring is full; cleared by the consumer that makes room, which also wakes the producer.
+///
+/// It is a wake protocol like that of [`ringmq_mesh::park`], with the roles exchanged. The producer may be on its way to
+/// sleep when its wish is granted: its last look before it sleeps must therefore include [`WantsRoom::is_pending`].
 #[derive(Debug, Default)]
 pub(crate) struct WantsRoom(AtomicBool);
 
@@ -42,6 +45,11 @@ impl WantsRoom {
     pub(crate) fn announce(&self) {
         self.0.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+    }
+
+    /// Producer: false once the consumer has made room.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Consumer, after taking from the ring: true if the producer must be woken.
@@ -64,6 +72,8 @@ pub(crate) struct Link {
     /// Where to give back the other shard's buffers.
     pub(crate) give_back: Producer<Vec<u8>>,
     pub(crate) our_wish: Arc<WantsRoom>,
+    /// We have a wish that we have not seen granted.
+    pub(crate) wishing: bool,
     pub(crate) their_wish: Arc<WantsRoom>,
 }
 
@@ -136,6 +146,7 @@ fn pair(parcels: usize) -> (Link, Link) {
         returned: up.returned,
         give_back: down.give_back,
         our_wish: Arc::clone(&up_wish),
+        wishing: false,
         their_wish: Arc::clone(&down_wish),
     };
     let high = Link {
@@ -144,6 +155,7 @@ fn pair(parcels: usize) -> (Link, Link) {
         returned: down.returned,
         give_back: up.give_back,
         our_wish: down_wish,
+        wishing: false,
         their_wish: up_wish,
     };
     (low, high)

@@ -58,9 +58,11 @@ impl Port {
         Self { links, control, departures, start: 0, cursor: Cursor::default(), wakes: 0 }
     }
 
-    /// True if some shard sent something that has not been taken.
-    pub(crate) fn has_inbound(&mut self) -> bool {
-        self.links.links.iter_mut().flatten().any(|link| link.receive.iter_mut().any(|ring| !ring.is_empty()))
+    /// True if some shard sent something that has not been taken, or made room for what is staged.
+    pub(crate) fn has_work(&self) -> bool {
+        self.links.links.iter().flatten().any(|link| {
+            link.receive.iter().any(|ring| !ring.is_empty()) || (link.wishing && !link.our_wish.is_pending())
+        })
     }
 
     /// Starts a turn's draining.
@@ -132,6 +134,7 @@ impl Port {
                 progress.full = false;
                 push_staged(link, departures, mesh, shard_id(target), &mut progress, stats);
             }
+            link.wishing = progress.full;
             if progress.pushed {
                 self.wake_if_parked(target);
             }

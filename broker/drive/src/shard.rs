@@ -153,8 +153,7 @@ impl<M: Machine> Shard<M> {
     /// Decides about the next kernel entry. `io_work` and `io_deadline` are what the driver itself still has to do.
     pub(crate) fn wait(&mut self, io_work: bool, io_deadline: Option<Time>) -> Wait {
         let cx = &mut self.cx;
-        if io_work || cx.fx.outbox.has_dirty() || !cx.failed.is_empty() || self.machine.busy() || cx.port.has_inbound()
-        {
+        if io_work || cx.fx.outbox.has_dirty() || !cx.failed.is_empty() || self.machine.busy() || cx.port.has_work() {
             return Wait::Not;
         }
         let deadline = earliest(earliest(self.machine.deadline(), io_deadline), cx.stop_by);
@@ -191,7 +190,7 @@ impl Context {
         self.publish();
         let seat = self.control.seat(self.shard);
         seat.parking.prepare_sleep();
-        if self.port.has_inbound() || (self.stop_by.is_none() && seat.stop_requested()) {
+        if self.port.has_work() || (self.stop_by.is_none() && seat.stop_requested()) {
             seat.parking.awake();
             return false;
         }

@@ -143,7 +143,7 @@ impl<M: Machine> Driver<M> {
                 if self.io.ring.wants_entry() {
                     return self.io.ring.poll();
                 }
-                if self.io.ring.has_completions() || self.shard.cx.port.has_inbound() {
+                if self.io.ring.has_completions() || self.shard.cx.port.has_work() {
                     return Ok(());
                 }
                 std::hint::spin_loop();

@@ -6,6 +6,7 @@ use super::error::{Origin, Problem, Problems};
 use super::hocon::{self, Node, Object, Value};
 use super::keys::{Found, KEYS, Key, NAME, Target, find};
 use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, suggest};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// What the operator gave, before any check.
@@ -206,10 +207,8 @@ impl Loader {
     fn finish(mut self) -> Result<(Config, Vec<Problem>), Problems> {
         let enabled: Vec<(&String, &Listener)> = self.config.listeners.iter().filter(|(_, l)| l.enable).collect();
         for (index, (name, listener)) in enabled.iter().enumerate() {
-            let twin =
-                enabled[..index].iter().find(|(_, other)| other.bind == listener.bind && listener.bind.port() != 0);
-            if let Some((other, _)) = twin {
-                let both = format!("the listeners {other} and {name} have the same address {}", listener.bind);
+            if let Some((other, twin)) = enabled[..index].iter().find(|(_, other)| overlap(other.bind, listener.bind)) {
+                let both = format!("the listeners {other} ({}) and {name} ({}) overlap", twin.bind, listener.bind);
                 self.errors.push(Problem::new(both).with_help(format!("set listeners.tcp.{name}.bind")));
             }
         }
@@ -222,6 +221,13 @@ impl Loader {
         }
         if self.errors.is_empty() { Ok((self.config, self.warnings)) } else { Err(Problems(self.errors)) }
     }
+}
+
+/// True if one listener would take connections meant for the other. `[::]` takes IPv4 as well.
+fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
+    let covers = |wide: IpAddr, other: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
+    let (a, b) = (left.ip(), right.ip());
+    left.port() != 0 && left.port() == right.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
 /// The next path elements below a group, each once.

@@ -49,11 +49,9 @@ const ROOTS: &[&str] = &[
     "stats",
     "sys_topics",
     "sysmon",
-    "tcp_listener",
     "telemetry",
     "topic_metrics",
     "trace",
-    "vm",
     "zones",
 ];
 
@@ -69,7 +67,6 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.bytes_burst",
     "listeners.tcp.*.bytes_rate",
     "listeners.tcp.*.enable_authn",
-    "listeners.tcp.*.enabled",
     "listeners.tcp.*.limiter",
     "listeners.tcp.*.max_conn_burst",
     "listeners.tcp.*.max_conn_rate",

@@ -215,8 +215,16 @@ fn tcp_replaces_all_listeners_and_keeps_options() {
     let (config, _) = load(&layers).expect("right");
     let found: Vec<String> = config.listeners.values().map(|l| format!("{} {}", l.bind, l.backlog)).collect();
     assert_eq!(found, ["127.0.0.1:0 7", "[::]:1883 7"]);
-    layers.tcp = vec!["1883".to_owned(), "0.0.0.0:1883".to_owned()];
-    assert!(load(&layers).expect_err("twice").0[0].message.contains("the same address"));
+    for (first, second) in
+        [("1883", "0.0.0.0:1883"), ("[::]:1", "0.0.0.0:1"), ("127.0.0.1:1", "1"), ("[::]:1", "[::1]:1")]
+    {
+        layers.tcp = vec![first.to_owned(), second.to_owned()];
+        assert!(load(&layers).expect_err("twice").0[0].message.contains("overlap"), "{first} {second}");
+    }
+    for (first, second) in [("0", "0"), ("127.0.0.1:1", "127.0.0.2:1"), ("0.0.0.0:1", "[::1]:1"), ("1", "2")] {
+        layers.tcp = vec![first.to_owned(), second.to_owned()];
+        assert!(load(&layers).is_ok(), "{first} {second}");
+    }
     layers.tcp = vec!["example.org:1883".to_owned()];
     assert!(load(&layers).expect_err("a name").0[0].to_string().contains("--tcp example.org:1883"));
 }

@@ -26,8 +26,7 @@ impl fmt::Display for Choice {
 pub(crate) fn choose(wanted: Option<DriverKind>, features: &Features) -> Result<Choice, Problem> {
     let kind = wanted.unwrap_or_default();
     if !kind.is_built_in() {
-        return Err(Problem::new(format!("the {kind} driver is not built in"))
-            .with_help(format!("build with `--features {kind}`, or use --driver uring or epoll")));
+        return Err(Problem::new(format!("the {kind} driver is not built in")).with_help("use --driver uring or epoll"));
     }
     match (kind, wanted, &features.refusal) {
         (DriverKind::Uring, Some(_), Some(why)) => {

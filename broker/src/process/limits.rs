@@ -1,5 +1,6 @@
 //! The limit on open files. Every client is one.
 
+use crate::config::Problem;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Fewer than this is worth a warning: most clients' expectations are above.
@@ -19,12 +20,10 @@ pub(crate) fn raise_open_files() -> Option<u64> {
 }
 
 /// What to tell the operator of a small limit.
-pub(crate) fn warning(files: Option<u64>) -> Option<String> {
+pub(crate) fn warning(files: Option<u64>) -> Option<Problem> {
     let files = files.filter(|files| *files < FEW_FILES)?;
-    Some(format!(
-        "at most {files} files may be open, and every client is one\n   \
-         = raise the hard limit: `ulimit -Hn`, LimitNOFILE= of systemd"
-    ))
+    let problem = Problem::new(format!("at most {files} files may be open, and every client is one"));
+    Some(problem.with_help("raise the hard limit: `ulimit -Hn`, or LimitNOFILE= of systemd"))
 }
 
 #[cfg(test)]

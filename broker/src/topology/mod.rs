@@ -16,6 +16,7 @@ mod quota;
 
 pub(crate) use list::CoreList;
 
+use crate::config::Problem;
 use list::parse_list;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
@@ -39,14 +40,13 @@ pub(crate) struct Placement {
 
 impl Placement {
     /// What the operator should know of it: cores that are not ours, given those that are.
-    pub(crate) fn warning(&self, allowed: &[usize]) -> Option<String> {
+    pub(crate) fn warning(&self, allowed: &[usize]) -> Option<Problem> {
         if self.not_allowed.is_empty() {
             return None;
         }
-        let (wrong, right) = (list::written(&self.not_allowed), list::written(allowed));
-        Some(format!(
-            "this process may not use core {wrong}, so shards placed there run on any core\n   = allowed: {right}"
-        ))
+        let wrong = list::written(&self.not_allowed);
+        let problem = Problem::new(format!("not allowed to use core {wrong}: shards placed there run on any core"));
+        Some(problem.with_help(format!("allowed: {}", list::written(allowed))))
     }
 }
 
@@ -237,7 +237,8 @@ mod tests {
         let list = "7,0-2".parse().expect("a list");
         let placement = system.place(&all[..7], Some(&list), None, 64);
         assert_eq!(placement.cores, [7, 0, 1, 2]);
-        assert_eq!(placement.not_allowed, [7]);
+        let warning = placement.warning(&all[..7]).expect("7 is not allowed").to_string();
+        assert!(warning.contains("core 7:") && warning.contains("allowed: 0-6"), "{warning}");
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn concurrent_announcements() {
 /// A shard announces while the other drives a growth; at the end of each step both see both.
 #[test]
 fn announced_is_visible_through_growth() {
-    explore(4, || {
+    explore(3, || {
         // Four keys are the limit of eight slots; the fifth starts a growth.
         let table = InterestTable::new(2, 1, 4);
         let (mut subscriber, mut publisher) = (table.handle(0), table.handle(1));

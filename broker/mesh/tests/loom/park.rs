@@ -140,18 +140,18 @@ fn many_sleeps<P: Protocol>(producers: usize, items: usize) {
 
 #[test]
 fn no_lost_wake_up_with_one_producer() {
-    explore(4, || many_sleeps::<Parking>(1, 3));
+    explore(3, || many_sleeps::<Parking>(1, 2));
 }
 
 #[test]
 fn no_lost_wake_up_with_two_producers() {
-    explore(3, || many_sleeps::<Parking>(2, 1));
+    explore(2, || many_sleeps::<Parking>(2, 1));
 }
 
 #[test]
 fn no_sleep_for_ever() {
     explore(5, || one_sleep::<Parking>(1));
-    explore(4, || one_sleep::<Parking>(2));
+    explore(3, || one_sleep::<Parking>(2));
 }
 
 /// One sleep, two producers: exactly one of them is told to signal.

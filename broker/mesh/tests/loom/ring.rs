@@ -43,7 +43,7 @@ fn take_all(consumer: &mut Consumer<Item>, count: usize) {
 #[test]
 fn push_and_drain() {
     const ITEMS: usize = 4;
-    explore(5, || {
+    explore(4, || {
         let (mut producer, mut consumer) = ring(2);
         let drops = Arc::new(AtomicUsize::new(0));
         let sender = {
@@ -91,7 +91,7 @@ fn stage_and_publish() {
 /// Both ends are dropped at any point: what was taken and what was left sum up to what was pushed.
 #[test]
 fn drop_of_both_ends() {
-    explore(5, || {
+    explore(4, || {
         let (mut producer, mut consumer) = ring(2);
         let drops = Arc::new(AtomicUsize::new(0));
         let sender = {

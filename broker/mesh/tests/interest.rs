@@ -274,6 +274,17 @@ fn overflow_answers_too_much_and_recovers() {
     }
 }
 
+/// A shard that found no slot and then goes away no longer gets everything.
+#[test]
+fn overflow_ends_with_the_shard() {
+    let table = InterestTable::new(2, 7, 8);
+    let (mut busy, other) = (table.handle(0), table.handle(1));
+    (0..1000).for_each(|number| busy.announce(&format!("topic/{number}")));
+    assert_eq!(other.lookup("nobody"), 1);
+    drop(busy);
+    assert_eq!(other.lookup("nobody") | other.lookup("topic/0"), 0);
+}
+
 /// Keys that crowd a generation before their shard has noticed that its growth is over start the next growth.
 #[test]
 fn overflow_between_transition_and_notice() {

@@ -79,9 +79,7 @@ impl Growth {
         assert!(state.members & bit == 0, "a shard has one interest handle at a time");
         // Nothing waits for it: it has nothing to copy, and it begins with the newest view.
         state.members |= bit;
-        let mut view = self.view(&state);
-        view.copy = false;
-        view
+        self.view(&state)
     }
 
     /// Removes a shard, which has cleared its bits.
@@ -119,10 +117,8 @@ impl Growth {
             return false;
         }
         let live = state.current.live();
-        // Keys that found no slot are not counted, so then it must also be larger than it was.
-        let overflowed = state.current.everything() != 0;
-        let floor = if overflowed { state.current.len().saturating_mul(2) } else { 0 };
-        let slots = Slots::slots_for(live, FRESH_PERCENT).max(floor).min(SLOTS_MAX);
+        // Keys that found no slot are not counted: should the next generation overflow as well, another follows.
+        let slots = Slots::slots_for(live, FRESH_PERCENT).min(SLOTS_MAX);
         if slots == SLOTS_MAX && Slots::slots_for(live, FRESH_PERCENT) > SLOTS_MAX {
             // As large as it gets, and it would be crowded again: go on with what there is.
             return false;
@@ -152,7 +148,6 @@ impl Growth {
             Phase::Switching { .. } => {
                 self.transit(state);
                 state.awaited = 0;
-                self.begin_locked(state);
             }
         }
         state.members & !bit

@@ -209,6 +209,8 @@ mod tests {
                     }
                 }
             }
+            // The zeros that pad a level's last word are not part of it.
+            assert_ne!(hasher.prefixes("a").next(), hasher.prefixes("a\0").next());
             // 16,382 keys on 64 slots: 256 expected, standard deviation 16.
             assert!(slots.iter().all(|count| (176..336).contains(count)), "{slots:?}");
         }

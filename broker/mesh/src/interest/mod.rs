@@ -199,7 +199,7 @@ impl Interest {
     fn turn_of_growth(&mut self) -> Turn {
         if self.epoch != self.table.growth.epoch() {
             self.follow();
-            // Keys announced since the transition may have crowded the generation that it brought.
+            // Keys announced meanwhile may have crowded the generation that the growth brought.
             self.grow_if_crowded();
         }
         if self.counts.is_walking() {

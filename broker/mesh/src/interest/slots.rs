@@ -78,10 +78,6 @@ impl Slots {
         keys.saturating_mul(100).div_ceil(percent)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Keys that some shard has announced and not withdrawn.
     pub(super) fn live(&self) -> usize {
         self.usage.live.load(Ordering::Relaxed)
@@ -202,4 +198,26 @@ pub(super) fn home(fingerprint: u64, slots: usize) -> usize {
 pub(super) fn depth_bit(depth: usize) -> usize {
     debug_assert!(depth <= LEVELS_MAX);
     depth.min(DEPTH_BITS)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// The size of the next generation rests on this count.
+    #[test]
+    fn live_keys_are_those_with_a_shard() {
+        let slots = Slots::new(64);
+        for (set, fingerprint, bit, live) in
+            [(true, 5, 1, 1), (true, 5, 2, 1), (true, 9, 1, 2), (false, 5, 1, 2), (false, 5, 1, 2), (false, 5, 2, 1)]
+        {
+            if set {
+                slots.set(fingerprint, bit)
+            } else {
+                slots.clear(fingerprint, bit)
+            }
+            assert_eq!(slots.live(), live);
+        }
+        assert_eq!((slots.get(5), slots.get(9)), (0, 1));
+    }
 }

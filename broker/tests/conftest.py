@@ -14,6 +14,9 @@ from broker_process import Broker, Unsupported, ringmq_binary, start_mosquitto, 
 from packets import V5, V31, V311, Connect, Will
 from wire_client import Client
 
+COMPANIONS = 12
+"""Clients of which surely one lives on each of a few shards."""
+
 _serial = itertools.count()
 
 
@@ -158,6 +161,27 @@ def connect(raw: Callable[..., Client]) -> Callable[..., Client]:
         return client
 
     return open_one
+
+
+@pytest.fixture
+def settle(connect: Callable[..., Client]) -> Callable[[Client, Broker], None]:
+    """Waits until every shard has taken in what a publisher has published.
+
+    An acknowledgement says that the Server owns the message, not that the session of an absent subscriber, which may
+    live on another shard, has queued it. Messages to enough companions go the same ways after it.
+    """
+
+    def wait(publisher: Client, broker: Broker) -> None:
+        topic = f"settle/{os.getpid()}/{next(_serial)}"
+        companions = [connect(to=broker) for _ in range(COMPANIONS)]
+        for each in companions:
+            each.subscribe(topic)
+        publisher.publish(topic)
+        for each in companions:
+            each.receive_publish()
+            each.drop()
+
+    return wait
 
 
 @pytest.fixture(params=[V31, V311, V5], ids=["v3.1", "v3.1.1", "v5"])

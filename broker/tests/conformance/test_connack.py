@@ -51,7 +51,7 @@ def test_no_server_keep_alive_means_the_clients_value(raw, unique):
 
 def test_server_keep_alive(raw, unique, broker_with):
     """P4 P18 [MQTT-3.1.2-21] [MQTT-3.2.2-21]"""
-    client = raw(to=broker_with("mqtt.server_keepalive=7s"))
+    client = raw(to=broker_with("mqtt.server_keepalive=7"))
     assert client.connect(Connect(unique, keep_alive=100)).properties["server_keep_alive"] == 7
 
 

@@ -185,7 +185,7 @@ def test_qos0_is_queued_while_offline(connect, unique, broker_with):
     assert client.payloads(2) == [b"zero", b"one"]
 
 
-def test_qos0_is_not_queued_when_switched_off(connect, unique, broker_with):
+def test_qos0_is_not_queued_when_switched_off(connect, unique, broker_with, settle):
     """Q4"""
     to = broker_with("mqtt.mqueue_store_qos0=false")
     client = connect(unique, session=60, to=to)
@@ -194,6 +194,7 @@ def test_qos0_is_not_queued_when_switched_off(connect, unique, broker_with):
     publisher = connect(to=to)
     publisher.publish(unique, b"zero", qos=0)
     publisher.publish(unique, b"one", qos=1)
+    settle(publisher, to)
     client = connect(unique, session=60, resume=True, to=to)
     assert client.payloads(1) == [b"one"]
     client.quiet(publisher)

@@ -5,14 +5,14 @@ mod support;
 use ringmq_loadgen::report::Verdict;
 use std::process::Stdio;
 use support::tamper::{Tampering, relay};
-use support::{Mosquitto, generator, read, run};
+use support::{Broker, generator, read, run};
 
 /// One pair, so that one message on one connection is tampered with.
 const LINE: &str = "p2p --pairs 1 --window 8 --duration 300ms --warmup 0s --drain 300ms";
 
 #[test]
 fn a_lost_message_fails_qos_1_and_is_reported_at_qos_0() {
-    let Some(broker) = Mosquitto::start() else { return };
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
     let port = relay(broker.port, Tampering::Drop, 20);
     let (report, code, errors) = run(&format!("{LINE} --qos 1 --credit delivery"), port);
     assert_eq!((code, report.verdict, report.checks.lost), (1, Verdict::Failed, 1), "{errors}");
@@ -23,7 +23,7 @@ fn a_lost_message_fails_qos_1_and_is_reported_at_qos_0() {
 
 #[test]
 fn a_lost_message_in_a_shared_subscription_fails_too() {
-    let Some(broker) = Mosquitto::start() else { return };
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
     let port = relay(broker.port, Tampering::Drop, 20);
     let line = "fanin --publishers 3 --subscribers 2 --share g --qos 1 --window 8 --credit delivery --duration 300ms";
     let (report, code, errors) = run(&format!("{line} --warmup 0s --drain 300ms"), port);
@@ -32,7 +32,7 @@ fn a_lost_message_in_a_shared_subscription_fails_too() {
 
 #[test]
 fn a_repeated_message_fails_qos_2() {
-    let Some(broker) = Mosquitto::start() else { return };
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
     let port = relay(broker.port, Tampering::Repeat, 20);
     let (report, code, errors) = run(&format!("{LINE} --qos 2"), port);
     assert_eq!((code, report.checks.duplicates, report.checks.lost), (1, 1, 0), "{errors}");
@@ -41,7 +41,7 @@ fn a_repeated_message_fails_qos_2() {
 
 #[test]
 fn a_delayed_message_fails_at_any_qos() {
-    let Some(broker) = Mosquitto::start() else { return };
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
     let port = relay(broker.port, Tampering::Delay, 20);
     for qos in 0..2 {
         let (report, code, errors) = run(&format!("{LINE} --qos {qos}"), port);
@@ -52,7 +52,7 @@ fn a_delayed_message_fails_at_any_qos() {
 
 #[test]
 fn a_damaged_message_fails() {
-    let Some(broker) = Mosquitto::start() else { return };
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
     let port = relay(broker.port, Tampering::Damage, 20);
     let (report, code, errors) = run(LINE, port);
     assert_eq!((code, report.checks.damaged, report.checks.lost), (1, 1, 1), "{errors}");
@@ -60,7 +60,7 @@ fn a_damaged_message_fails() {
 
 #[test]
 fn a_window_emptied_by_loss_is_restarted() {
-    let Some(broker) = Mosquitto::start() else { return };
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
     let port = relay(broker.port, Tampering::Drop, 20);
     let (report, code, errors) = run("p2p --pairs 1 --window 1 --duration 3s --warmup 0s --drain 300ms", port);
     assert_eq!((code, report.checks.lost, report.generator.stalls), (0, 1, 1), "{errors}");
@@ -69,7 +69,7 @@ fn a_window_emptied_by_loss_is_restarted() {
 
 #[test]
 fn refused_clients_are_counted_by_reason() {
-    let Some(broker) = Mosquitto::start_with("allow_anonymous false") else { return };
+    let Some(broker) = Broker::mosquitto("allow_anonymous false") else { return };
     for (mqtt, reason) in [(4, "CONNACK: Not authorized (0x87)"), (5, "CONNACK: Not authorized (0x87)")] {
         let (report, code, errors) = run(&format!("{LINE} --mqtt {mqtt}"), broker.port);
         assert_eq!((code, report.errors.get(reason)), (1, Some(&2)), "{errors}");
@@ -87,7 +87,7 @@ fn a_broker_that_is_not_there_is_an_error_by_name() {
 
 #[test]
 fn a_broker_that_dies_ends_the_run_with_an_error() {
-    let Some(mut broker) = Mosquitto::start() else { return };
+    let Some(mut broker) = Broker::mosquitto("allow_anonymous true") else { return };
     let line = "p2p --pairs 2 --qos 1 --duration 60s --warmup 0s --drain 200ms";
     let child = generator(line, broker.port).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // The broker's first CPU time beyond starting up shows that messages flow.

@@ -22,6 +22,8 @@ mod meter;
 mod publish;
 mod receive;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 
 pub use meter::Meter;
 
@@ -127,6 +129,8 @@ pub struct Fleet {
     schedule: Option<Schedule>,
     pace: Pace,
     account: Account,
+    /// What the stage was last told.
+    accounted: Option<Account>,
     sweep: Sweep,
 
     /// Something was received or sent since the last tick.
@@ -185,6 +189,7 @@ impl Fleet {
             schedule: None,
             pace,
             account: Account::default(),
+            accounted: None,
             sweep: Sweep::default(),
             active: false,
             last_tick_ns: 0,
@@ -278,8 +283,12 @@ impl Fleet {
         }
     }
 
+    /// Tells the stage where this thread stands, whenever that has changed.
     fn settle(&mut self) {
-        self.cx.stage.account(usize::from(self.thread.0), self.account, &self.cx.events);
+        if self.accounted != Some(self.account) {
+            self.accounted = Some(self.account);
+            self.cx.stage.account(usize::from(self.thread.0), self.account, &self.cx.events);
+        }
     }
 
     fn tell(&self, event: Event) {

@@ -2,9 +2,9 @@
 //!
 //! From the command line to the report, a run passes through these modules:
 //!
-//! [`cli`] (what was asked) → [`plan`] (what will be done, with a [`scenario`]) → [`run`] (threads and phases, over a
-//! shared [`stage`]) → [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`])
-//! → [`report`] (what came of it, with [`procfs`]).
+//! [`cli`] (what was asked) -> [`plan`] (what will be done, with a [`scenario`]) -> [`run`] (threads and phases, over a
+//! shared [`stage`]) -> [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`])
+//! -> [`report`] (what came of it, with [`procfs`]).
 //!
 //! The generator tries hard not to be what it measures: threads spin while they measure, open-loop latency counts from
 //! the time a message was due, times are read when a message is really handled, every message is checked, and the

@@ -114,6 +114,8 @@ mod tests {
     fn rates_that_do_not_divide_a_second_do_not_drift() {
         let schedule = Schedule::new(0, 3, 1, vec![0]);
         assert_eq!(schedule.due_at(0, 3_000_000), 1_000_000 * NANOS_PER_SECOND);
+        let schedule = Schedule::new(0, 7, 1, vec![0]);
+        assert_eq!(schedule.due_at(0, 13), NANOS_PER_SECOND + 857_142_857, "thirteen sevenths of a second");
     }
 
     #[test]

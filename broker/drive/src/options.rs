@@ -25,7 +25,8 @@ pub struct Setup {
 /// Tuning of a driver. The defaults suit a broker on a core of its own.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long to poll without sleeping after there was traffic. Zero sleeps at once.
+    /// How long to poll without sleeping after there was traffic, provided that pauses in traffic have lately been
+    /// shorter than this: otherwise polling would only burn the core. Zero sleeps at once.
     pub spin: Duration,
     /// How long the machine has to close its connections after a stop was requested.
     pub stop_timeout: Duration,
@@ -36,7 +37,7 @@ pub struct Options {
     pub linger_timeout: Duration,
     /// Receive buffers shared by all connections of a shard: a power of two, at most 32,768. io_uring only.
     pub receive_buffers: u16,
-    /// Bytes of one receive buffer. With epoll, a sixteenth of the one buffer used for every read.
+    /// Bytes of one receive buffer. The epoll driver reads through one buffer of sixteen times that.
     pub receive_buffer_bytes: u32,
     /// Submission queue entries of a shard's ring; more operations than that in one turn cost a further kernel entry.
     pub submission_entries: u32,

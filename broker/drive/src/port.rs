@@ -126,6 +126,12 @@ impl Port {
         for target in 0..self.links.shards() {
             let Some(link) = &mut self.links.links[target] else { continue };
             let departures = &mut self.departures[target];
+            if link.send[Lane::Data as usize].is_disconnected() {
+                // That shard has ended: nobody will take anything any more.
+                departures.clear();
+                LANES.into_iter().for_each(|lane| mesh.lane(shard_id(target), lane).clear());
+                continue;
+            }
             let mut progress = Progress::default();
             push_staged(link, departures, mesh, shard_id(target), &mut progress, stats);
             if progress.full {

@@ -13,6 +13,18 @@ use std::time::Duration;
 /// Turns between two publications of the counters when the shard never sleeps.
 const PUBLISH_TURNS: u64 = 64;
 
+/// What a pause in traffic that is shorter than the spin adds to the score, up to [`SPIN_SCORE_MAX`].
+const SPIN_GAIN: u8 = 1;
+
+/// What a longer pause takes away: a spin in vain costs more than a sleep that was too early.
+const SPIN_LOSS: u8 = 2;
+
+/// Score from which a shard spins.
+const SPIN_SCORE_MIN: u8 = 8;
+
+/// Highest score: how many long pauses it takes to stop spinning follows from it.
+const SPIN_SCORE_MAX: u8 = 32;
+
 /// How long a listener that ran out of descriptors is left alone.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -30,6 +42,10 @@ pub(crate) struct Context {
     pub(crate) failed: Vec<(u64, i32)>,
     /// When a stop that was requested is given up waiting for.
     stop_by: Option<Time>,
+    /// When there last was traffic.
+    traffic_at: Time,
+    /// Grows with every pause in traffic short enough to be spun through, and shrinks with every longer one.
+    spin_score: u8,
     spin_until: Time,
 }
 
@@ -85,6 +101,8 @@ impl<M: Machine> Shard<M> {
             options,
             failed: Vec::new(),
             stop_by: None,
+            traffic_at: Time(0),
+            spin_score: 0,
             spin_until: Time(0),
         };
         (Self { machine, cx }, listeners)
@@ -180,9 +198,18 @@ impl Context {
         }
     }
 
-    /// Notes that something happened: the shard will look again before it sleeps.
+    /// Notes that something happened: the shard will look again before it sleeps, if lately that has paid.
     pub(crate) fn traffic(&mut self) {
-        self.spin_until = after(self.now, self.options.spin);
+        if self.now == self.traffic_at {
+            return;
+        }
+        if self.now <= after(self.traffic_at, self.options.spin) {
+            self.spin_score = (self.spin_score + SPIN_GAIN).min(SPIN_SCORE_MAX);
+        } else {
+            self.spin_score = self.spin_score.saturating_sub(SPIN_LOSS);
+        }
+        self.traffic_at = self.now;
+        self.spin_until = if self.spin_score >= SPIN_SCORE_MIN { after(self.now, self.options.spin) } else { Time(0) };
     }
 
     /// Announces that the shard is about to sleep. False if something has arrived meanwhile and it must not.

@@ -148,14 +148,12 @@ impl Machine for PingPong {
     fn handle(&mut self, _now: Time, input: Input<'_>, fx: &mut Effects) {
         match input {
             Input::Received { .. } => self.to_start += std::mem::take(&mut self.to_come),
-            Input::Tick => {
-                // One record a turn, so that rings fill up with small batches.
-                if self.to_start > 0 {
-                    self.to_start -= 1;
-                    let number = self.burst - self.to_start - 1;
-                    let lane = if number.is_multiple_of(2) { Lane::Data } else { Lane::Control };
-                    fx.mesh.lane(self.other(), lane).extend_from_slice(&record(number, self.crossings));
-                }
+            // One record a turn, so that rings fill up with small batches.
+            Input::Tick if self.to_start > 0 => {
+                self.to_start -= 1;
+                let number = self.burst - self.to_start - 1;
+                let lane = if number.is_multiple_of(2) { Lane::Data } else { Lane::Control };
+                fx.mesh.lane(self.other(), lane).extend_from_slice(&record(number, self.crossings));
             }
             Input::Mesh { from, bytes } => {
                 assert_eq!(from, self.other());

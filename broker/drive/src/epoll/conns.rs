@@ -133,7 +133,9 @@ impl Io {
     pub(super) fn flush_and_close(&mut self, slot: u32, cx: &mut Context) {
         let conn = self.table.at_mut(slot);
         conn.flags = conn.flags & !(OPEN | PAUSED) | FLUSHING;
-        self.flush_timers.start(cx.now, slot, conn.generation);
+        if cx.fx.outbox.unsent(ConnId(slot)) > 0 {
+            self.flush_timers.start(cx.now, slot, conn.generation);
+        }
         self.list(slot);
         self.finish_flush(slot, cx);
     }
@@ -158,8 +160,8 @@ impl Io {
     pub(super) fn expire(&mut self, cx: &mut Context) {
         while let Some((slot, generation)) = self.flush_timers.expired(cx.now) {
             let conn = self.table.at(slot);
-            if conn.generation == generation && conn.has(FLUSHING) {
-                cx.stats.flush_timeouts += u64::from(!conn.has(LINGERING));
+            if conn.generation == generation && conn.has(FLUSHING) && !conn.has(LINGERING) {
+                cx.stats.flush_timeouts += 1;
                 self.drop_conn(slot, cx);
             }
         }

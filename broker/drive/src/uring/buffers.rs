@@ -10,10 +10,6 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// The only buffer group.
 pub(super) const GROUP: u16 = 0;
 
-/// Buffers lie one cache line further apart than their size. Messages are small and start at a buffer's beginning: with
-/// a power of two in between, all beginnings would compete for the same few cache sets.
-const STAGGER_BYTES: usize = 64;
-
 /// Receive buffers and the ring that offers them.
 pub(crate) struct Buffers {
     offers: Mapping,
@@ -31,7 +27,7 @@ impl Buffers {
         let count = count.clamp(1, 1 << 15).next_power_of_two();
         let bytes = bytes.max(64);
         let offers = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
-        let memory = Mapping::new(usize::from(count) * (bytes as usize + STAGGER_BYTES))?;
+        let memory = Mapping::new(usize::from(count) * bytes as usize)?;
         let mut buffers = Self { offers, memory, count, bytes, tail: 0, published: 0 };
         for id in 0..count {
             buffers.give_back(id);
@@ -45,6 +41,12 @@ impl Buffers {
         let address = self.offers.start.as_ptr() as u64;
         // SAFETY: the mapping is page-aligned, holds `count` entries, and lives until the ring has been quiesced.
         unsafe { ring.submitter().register_buf_ring_with_flags(address, self.count, GROUP, 0) }
+    }
+
+    /// Ends the registration.
+    pub(super) fn unregister(ring: &io_uring::IoUring) {
+        // Nothing can be done about a failure, and nothing needs to: the kernel holds the pages it has pinned.
+        let _ = ring.submitter().unregister_buf_ring(GROUP);
     }
 
     /// The first `len` bytes of a buffer that the kernel has filled.
@@ -90,7 +92,7 @@ impl Buffers {
 
     fn address(&self, id: u16) -> *mut u8 {
         // SAFETY: ids are below `count`, so that the result lies within the mapping.
-        unsafe { self.memory.start.as_ptr().add(usize::from(id) * (self.bytes as usize + STAGGER_BYTES)) }
+        unsafe { self.memory.start.as_ptr().add(usize::from(id) * self.bytes as usize) }
     }
 }
 

@@ -435,3 +435,13 @@ impl Drop for Io {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_costs_a_few_bytes() {
+        assert!(size_of::<Conn>() <= 16, "{} bytes", size_of::<Conn>());
+    }
+}

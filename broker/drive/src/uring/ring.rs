@@ -1,11 +1,11 @@
 //! Submission, completion, waiting.
 
-use super::token::{is_tracked, parse};
+use super::token::{Op, is_tracked, parse, token};
 use crate::probe::Features;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// Completion queue entries for each submission queue entry: one multishot receive completes many times.
@@ -13,6 +13,9 @@ const COMPLETIONS_PER_SUBMISSION: u32 = 8;
 
 /// How long to wait for the kernel to let go of everything when a shard ends.
 const QUIESCE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long one attempt at that waits for a completion.
+const QUIESCE_STEP: Duration = Duration::from_millis(50);
 
 /// One io_uring instance.
 pub(super) struct Ring {
@@ -58,7 +61,7 @@ impl Ring {
     pub(super) unsafe fn push(&mut self, entry: squeue::Entry) {
         let op = parse(entry.get_user_data()).0;
         self.tracked += usize::from(is_tracked(op));
-        self.new_sends += usize::from(op == super::token::Op::Send);
+        self.new_sends += usize::from(op == Op::Send);
         if !self.overflow.is_empty() || !self.try_push(&entry) {
             self.overflow.push_back(entry);
             self.refill();
@@ -146,15 +149,22 @@ impl Ring {
     pub(super) fn quiesce(&mut self) -> bool {
         let give_up = Instant::now() + QUIESCE_TIMEOUT;
         let mut batch = Vec::new();
-        while self.tracked > 0 && Instant::now() < give_up {
+        loop {
             let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
             // SAFETY: a cancellation points to no memory.
-            unsafe { self.push(cancel.user_data(super::token::token(super::token::Op::Nothing, 0, 0))) };
-            // Should the wait fail, the loop tries again until its time is over.
-            let _ = self.wait(Some(Duration::from_millis(50)), Duration::ZERO);
+            unsafe { self.push(cancel.user_data(token(Op::Nothing, 0, 0))) };
+            // The first entry also submits what the last turn queued, such as closes. Should one fail, the loop tries
+            // again until its time is over.
+            let _ = self.wait(Some(QUIESCE_STEP), Duration::ZERO);
             self.reap(&mut batch, usize::MAX);
-            while !batch.is_empty() {
-                self.reap(&mut batch, usize::MAX);
+            for completion in &batch {
+                if parse(completion.user_data()).0 == Op::Accept && completion.result() >= 0 {
+                    // SAFETY: the kernel has just made this descriptor and nobody else knows it.
+                    drop(unsafe { OwnedFd::from_raw_fd(completion.result()) });
+                }
+            }
+            if self.tracked == 0 || Instant::now() >= give_up {
+                break;
             }
         }
         self.tracked == 0

@@ -122,7 +122,8 @@ impl<M: Machine> Driver<M> {
         let io_deadline =
             earliest(earliest(self.io.flush_timers.next(), self.io.linger_timers.next()), self.io.accept_at);
         match self.shard.wait(io_work, io_deadline) {
-            Wait::Not if io_work && !self.io.ring.wants_entry() => Ok(()),
+            // The kernel says by a flag in shared memory when an entry would bring something.
+            Wait::Not if !self.io.ring.wants_entry() => Ok(()),
             Wait::Not => self.io.ring.poll(),
             Wait::Spin(end) => self.spin(end),
             Wait::Sleep(deadline) => {
@@ -233,7 +234,9 @@ impl<M: Machine> Driver<M> {
 
 impl<M: Machine> Drop for Driver<M> {
     fn drop(&mut self) {
-        if !self.io.ring.quiesce() {
+        if self.io.ring.quiesce() {
+            Buffers::unregister(self.io.ring.uring());
+        } else {
             // The kernel may still read or write these: better never to free them.
             std::mem::forget(std::mem::take(&mut self.shard.cx.fx));
             std::mem::forget(std::mem::take(&mut self.io.connecting));

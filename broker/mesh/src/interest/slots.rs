@@ -212,9 +212,9 @@ mod tests {
             [(true, 5, 1, 1), (true, 5, 2, 1), (true, 9, 1, 2), (false, 5, 1, 2), (false, 5, 1, 2), (false, 5, 2, 1)]
         {
             if set {
-                slots.set(fingerprint, bit)
+                slots.set(fingerprint, bit);
             } else {
-                slots.clear(fingerprint, bit)
+                slots.clear(fingerprint, bit);
             }
             assert_eq!(slots.live(), live);
         }

@@ -50,6 +50,24 @@ fn concurrent_announcements() {
     });
 }
 
+/// Two different keys want one slot: whoever loses it takes the next. Among so many seeds are some that make them meet.
+#[test]
+fn contention_for_a_slot() {
+    for seed in 0..24 {
+        explore(3, move || {
+            let table = InterestTable::new(2, seed, 4);
+            let (mut one, mut two) = (table.handle(0), table.handle(1));
+            let shard = thread::spawn(move || {
+                one.announce("one");
+                one
+            });
+            two.announce("two");
+            let one = shard.join().unwrap();
+            assert_eq!((one.lookup("one"), one.lookup("two")), (1, 2));
+        });
+    }
+}
+
 /// A shard announces while the other drives a growth; at the end of each step both see both.
 #[test]
 fn announced_is_visible_through_growth() {

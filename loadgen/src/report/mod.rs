@@ -135,6 +135,8 @@ pub struct Parameters {
     pub subscribers: u32,
     /// Group of the shared subscription.
     pub share: Option<String>,
+    /// Subscribers that receive each message.
+    pub copies: u32,
     /// QoS of the messages.
     pub qos: u8,
     /// QoS of the subscriptions.
@@ -145,6 +147,8 @@ pub struct Parameters {
     pub rate: Option<u64>,
     /// Closed loop: messages in flight per publisher.
     pub window: Option<u32>,
+    /// Closed loop: what ends a message's time in the window: `ack`, `delivery`, or `both`.
+    pub credit: Option<String>,
     /// RETAIN.
     pub retain: bool,
     /// Keep-alive, seconds.
@@ -371,8 +375,10 @@ impl Report {
             let lag = self.latency.get("generator_lag").map_or(0.0, |lag| lag.p99_us);
             if kept < SCHEDULE_KEPT_MIN || lag > LAG_P99_US_MAX {
                 invalid.push(format!(
-                    "the generator did not keep the schedule: {:.1} % of it, {lag} us late at the 99th percentile",
-                    kept * 100.0
+                    "the generator did not keep the schedule: it was {lag} us late at the 99th percentile (at most \
+                     {LAG_P99_US_MAX}), and got to {:.1} % of it in time (at least {:.0} %)",
+                    kept.min(1.0) * 100.0,
+                    SCHEDULE_KEPT_MIN * 100.0
                 ));
             }
             let sent = self.traffic.sent_per_second / plan.rate().map_or(1.0, |rate| rate as f64);
@@ -431,6 +437,17 @@ impl Report {
 
 fn parameters(plan: &Plan) -> Parameters {
     let traffic = plan.traffic.as_ref();
+    let (window, credit) = match traffic.map(|traffic| traffic.pace) {
+        Some(Pace::Window { messages, until_acknowledged, until_delivered }) => {
+            let credit = match (until_acknowledged, until_delivered) {
+                (true, true) => "both",
+                (true, false) => "ack",
+                (false, _) => "delivery",
+            };
+            (Some(messages), Some(credit.to_owned()))
+        }
+        Some(Pace::Rate { .. }) | None => (None, None),
+    };
     Parameters {
         name: plan.scenario.name().into(),
         target: plan.remote.to_string(),
@@ -438,14 +455,13 @@ fn parameters(plan: &Plan) -> Parameters {
         publishers: plan.scenario.publishers(),
         subscribers: plan.scenario.subscribers(),
         share: plan.scenario.share().map(str::to_owned),
+        copies: if plan.scenario.publishers() > 0 { plan.scenario.copies(0) } else { 0 },
         qos: traffic.map_or(0, |traffic| traffic.qos.bits()),
         subscription_qos: plan.subscription_qos.bits(),
         size: traffic.map_or(0, |traffic| traffic.size),
         rate: plan.rate(),
-        window: traffic.and_then(|traffic| match traffic.pace {
-            Pace::Window { messages, .. } => Some(messages),
-            Pace::Rate { .. } => None,
-        }),
+        window,
+        credit,
         retain: traffic.is_some_and(|traffic| traffic.retain),
         keep_alive_s: plan.identity.keep_alive,
         connect_rate: plan.connecting.rate,
@@ -462,4 +478,77 @@ fn tidy(value: f64) -> f64 {
     let digits = 5 - value.abs().log10().floor() as i32;
     let scale = 10_f64.powi(digits.clamp(0, 9));
     (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
+
+    fn findings() -> Findings {
+        let mut meter = Meter { connected: 2, sent: 1000, due: 1000, delivered: 1000, ..Meter::default() };
+        meter.idle_ns = 1;
+        Findings {
+            tally: Tally { delivered: 1000, ..Tally::default() },
+            meter,
+            measured: Duration::from_secs(1),
+            samples: Samples::default(),
+            warnings: Vec::new(),
+            sent_in_all: 1000,
+        }
+    }
+
+    fn verdict(line: &str, change: impl FnOnce(&mut Findings)) -> Verdict {
+        let words = std::iter::once("ringmq-loadgen").chain(line.split_whitespace());
+        let plan = Plan::new(&Cli::try_parse_from(words).unwrap()).unwrap();
+        let mut findings = findings();
+        change(&mut findings);
+        let report = Report::new(&plan, findings);
+        assert_eq!(report.reasons.is_empty(), report.verdict == Verdict::Passed, "a verdict has its reasons");
+        let line = serde_json::to_string(&report).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Report>(&line).unwrap().verdict, report.verdict);
+        report.verdict
+    }
+
+    #[test]
+    fn what_fails_a_run_depends_on_the_qos_at_which_messages_arrive() {
+        let lost = |findings: &mut Findings| findings.tally.lost = 1;
+        let twice = |findings: &mut Findings| findings.tally.duplicates = 1;
+        assert_eq!(verdict("p2p", |_| ()), Verdict::Passed);
+        assert_eq!(verdict("p2p", lost), Verdict::Passed);
+        assert_eq!(verdict("p2p --qos 1", lost), Verdict::Failed);
+        assert_eq!(verdict("p2p --qos 1 --sub-qos 0", lost), Verdict::Passed);
+        assert_eq!(verdict("p2p --qos 1", twice), Verdict::Passed);
+        assert_eq!(verdict("p2p --qos 2", twice), Verdict::Failed);
+        assert_eq!(verdict("p2p --qos 2 --sub-qos 1", twice), Verdict::Passed);
+        assert_eq!(verdict("p2p", |findings| findings.tally.reordered = 1), Verdict::Failed);
+        assert_eq!(verdict("p2p", |findings| findings.tally.damaged = 1), Verdict::Failed);
+        assert_eq!(verdict("p2p", |findings| findings.tally.foreign = 1), Verdict::Passed);
+        assert_eq!(verdict("p2p", |findings| findings.meter.error("closed".into())), Verdict::Failed);
+        assert_eq!(verdict("p2p", |findings| findings.meter.delivered = 0), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_schedule_that_was_not_kept_makes_a_run_invalid() {
+        let line = "p2p --rate 1000";
+        assert_eq!(verdict(line, |findings| findings.meter.lag.record(900_000)), Verdict::Passed);
+        assert_eq!(verdict(line, |findings| findings.meter.lag.record(1_100_000)), Verdict::Invalid);
+        assert_eq!(verdict(line, |findings| findings.meter.due = 980), Verdict::Invalid);
+        assert_eq!(verdict(line, |findings| findings.meter.sent = 980), Verdict::Invalid);
+        assert_eq!(verdict(line, |findings| findings.meter.unsent = 1), Verdict::Invalid);
+        assert_eq!(verdict("p2p", |findings| findings.meter.due = 0), Verdict::Passed, "a closed loop has none");
+        let both = |findings: &mut Findings| (findings.meter.due, findings.tally.reordered) = (0, 1);
+        assert_eq!(verdict(line, both), Verdict::Failed, "failure outweighs");
+    }
+
+    #[test]
+    fn figures_keep_six_digits() {
+        let cases = [(0.0, 0.0), (1_234_567.8, 1_234_568.0), (1.234_567_8, 1.234_57), (0.000_123_456_7, 0.000_123_457)];
+        for (value, expected) in cases {
+            assert_eq!(tidy(value), expected);
+        }
+        assert_eq!((tidy(f64::NAN), tidy(f64::INFINITY)), (0.0, 0.0));
+    }
 }

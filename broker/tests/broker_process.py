@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,6 +44,7 @@ class Broker:
 
     def __init__(self, command: list[str], workdir: Path):
         self.command = command
+        self.workdir = workdir
         self.output = b""
         self.address = ("127.0.0.1", 0)
         self.started = threading.Event()
@@ -84,6 +86,10 @@ class Broker:
         if self.alive():
             self.process.kill()
         self.process.wait()
+
+    def remove_files(self) -> None:
+        """Removes what the ended process has left."""
+        shutil.rmtree(self.workdir, ignore_errors=True)
 
 
 def ringmq_binary() -> Path:

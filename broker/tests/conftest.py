@@ -76,6 +76,7 @@ def start_broker(broker_name: str) -> Iterator[Callable[..., Broker]]:
             failures.append(broker.describe())
         if b"panicked" in broker.output:
             failures.append(broker.describe())
+        broker.remove_files()
     assert not failures, "\n".join(failures)
 
 

@@ -172,4 +172,4 @@ def test_unreleased_identifiers_expire(connect, unique, broker_with):
     while reason == 0x91:
         client.send(Publish(unique, b"m", 2, packet_id=1))
         reason = client.expect_ack(PUBREC, 1).reason
-    assert reason == 0x10
+    assert reason in (0, 0x10)

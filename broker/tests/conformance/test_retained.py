@@ -185,6 +185,18 @@ def test_visible_to_everybody_after_puback(connect, unique, publisher):
         assert retained(connect(), topic).payload == b"m"
 
 
+def test_message_after_suback_is_no_retained_message(connect, unique, publisher):
+    """M7 [MQTT-3.3.1-9] what is published after SUBACK comes once, as a live message, exactly once at QoS 2."""
+    client = connect()
+    for number in range(100):
+        topic = f"{unique}/{number}"
+        client.subscribe(topic, qos=2)
+        publisher.publish(topic, b"live", qos=2, retain=True)
+        packet = client.receive_publish()
+        assert (packet.topic, packet.retain) == (topic, False)
+    client.quiet(publisher)
+
+
 @pytest.mark.ringmq_only("a message too large to retain")
 def test_payload_over_the_retain_limit_is_routed_only(connect, unique, broker_with):
     """M4"""

@@ -57,6 +57,10 @@ class ConnectionClosed(Exception):
     """The Server closed the connection."""
 
 
+class CutOff(ProtocolViolation):
+    """The connection ended within a packet."""
+
+
 class Overdue(AssertionError):
     """The Server sent nothing in time."""
 
@@ -157,7 +161,7 @@ class Client:
             raise ConnectionClosed from error
         if not data:
             if self.buffer:
-                raise ProtocolViolation(f"connection ended within a packet: {self.buffer!r}")
+                raise CutOff(f"connection ended within a packet: {self.buffer[:200]!r}")
             raise ConnectionClosed
         self.buffer += data
 
@@ -329,6 +333,16 @@ class Client:
         if qos == 2 and ack.reason < 0x80:
             self.release(packet_id)
         return ack
+
+    def publish_until_unmatched(self, topic: str, qos: int = 1) -> None:
+        """Publishes until the answer is 0x10, No matching subscribers.
+
+        The code is a hint (3.4.2.1): a Server may take a moment to know that a subscription elsewhere has ended.
+        """
+        deadline = time.monotonic() + TIMEOUT
+        while self.publish(topic, b"anybody?", qos).reason != 0x10:
+            if time.monotonic() > deadline:
+                raise Overdue(f"{topic} is still said to have subscribers")
 
     def release(self, packet_id: int) -> None:
         """PUBREL and PUBCOMP."""

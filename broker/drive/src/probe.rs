@@ -29,8 +29,6 @@ pub struct Features {
     pub multishot_receive: bool,
     /// Rings can wake each other (5.18). Without it shards wake each other by eventfd.
     pub msg_ring: bool,
-    /// A wait can ask for several completions but settle for one after a while (6.12).
-    pub min_wait: bool,
 }
 
 /// Entries of the ring that features are tried on.
@@ -56,7 +54,7 @@ impl Features {
         builder
     }
 
-    fn named(&self) -> [(&'static str, bool); 8] {
+    fn named(&self) -> [(&'static str, bool); 7] {
         [
             ("SINGLE_ISSUER", self.single_issuer),
             ("DEFER_TASKRUN", self.defer_taskrun),
@@ -65,7 +63,6 @@ impl Features {
             ("multishot accept", self.multishot_accept),
             ("multishot receive", self.multishot_receive),
             ("MSG_RING", self.msg_ring),
-            ("minimum wait", self.min_wait),
         ]
     }
 }
@@ -103,7 +100,6 @@ fn try_all(features: &mut Features) -> Result<(), String> {
     features.single_issuer = builds(&Features { single_issuer: true, ..Features::default() });
     features.defer_taskrun = builds(&Features { single_issuer: true, defer_taskrun: true, ..Features::default() });
     let mut ring = features.builder().build(TRIAL_ENTRIES).map_err(|error| explain(&error))?;
-    features.min_wait = ring.params().is_feature_min_timeout();
     let mut probe = Probe::new();
     if ring.submitter().register_probe(&mut probe).is_ok() {
         features.msg_ring = probe.is_supported(opcode::MsgRingData::CODE);

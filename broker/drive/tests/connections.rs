@@ -234,6 +234,9 @@ fn a_closed_connection_is_not_heard_of_again() {
         });
         for _ in 0..20 {
             let mut streams: Vec<_> = (0..50).map(|_| client(&process)).collect();
+            for _ in &streams {
+                process.wait_for(|seen| matches!(seen, Seen::Opened(..)));
+            }
             for stream in &mut streams {
                 for _ in 0..3 {
                     if stream.write_all(&pattern(5000)).is_err() {

@@ -19,6 +19,8 @@
 
 mod mesh_out;
 mod outbox;
+#[cfg(test)]
+mod outbox_model;
 
 pub use mesh_out::{Lane, MeshOut};
 pub use outbox::{HIGH_WATER_BYTES, LOW_WATER_BYTES, Outbox, OutgoingBuffer, Sent};

@@ -22,6 +22,10 @@ const POOLED_BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// Most idle buffers kept for reuse.
 const POOLED_BUFFERS_MAX: usize = 4096;
 
+/// Most bytes of capacity that all idle buffers together may keep: the buffers of a burst of large messages go back to
+/// the allocator, those of a fan-out of small ones stay.
+const POOLED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 const NONE: u32 = u32::MAX;
 
 /// The two buffers of a connection that has something to send.
@@ -40,6 +44,10 @@ pub struct OutgoingBuffer {
 impl OutgoingBuffer {
     fn unsent(&self) -> usize {
         self.pending.len() + self.in_flight.len() - self.taken
+    }
+
+    fn capacity(&self) -> usize {
+        self.pending.capacity() + self.in_flight.capacity()
     }
 
     fn recycle(&mut self) {
@@ -62,13 +70,16 @@ pub struct Outbox {
     slots: Vec<u32>,
     pool: Vec<OutgoingBuffer>,
     free: Vec<u32>,
+    /// Capacity of the buffers on the free list.
+    free_bytes: usize,
     dirty: Vec<ConnId>,
 }
 
 impl Outbox {
     /// For machines: the buffer to append a connection's next bytes to.
     pub fn buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
-        let buffer = Self::occupied(&mut self.slots, &mut self.pool, &mut self.free, conn);
+        let index = self.occupied(conn);
+        let buffer = &mut self.pool[index];
         if !buffer.dirty {
             buffer.dirty = true;
             self.dirty.push(conn);
@@ -159,12 +170,11 @@ impl Outbox {
         }
         let buffer = &mut self.pool[index as usize];
         buffer.recycle();
-        if self.free.len() < POOLED_BUFFERS_MAX {
-            self.free.push(index);
-        } else {
+        if self.free.len() >= POOLED_BUFFERS_MAX || self.free_bytes + buffer.capacity() > POOLED_BYTES_MAX {
             *buffer = OutgoingBuffer::default();
-            self.free.push(index);
         }
+        self.free_bytes += buffer.capacity();
+        self.free.push(index);
     }
 
     /// For drivers: takes a connection's buffers out, for example to keep in-flight bytes alive until a cancelled send
@@ -188,23 +198,21 @@ impl Outbox {
         (index != NONE).then(|| &mut self.pool[index as usize])
     }
 
-    fn occupied<'a>(
-        slots: &mut Vec<u32>,
-        pool: &'a mut Vec<OutgoingBuffer>,
-        free: &mut Vec<u32>,
-        conn: ConnId,
-    ) -> &'a mut OutgoingBuffer {
+    fn occupied(&mut self, conn: ConnId) -> usize {
         let slot = conn.0 as usize;
-        if slot >= slots.len() {
-            slots.resize(slot + 1, NONE);
+        if slot >= self.slots.len() {
+            self.slots.resize(slot + 1, NONE);
         }
-        if slots[slot] == NONE {
-            slots[slot] = free.pop().unwrap_or_else(|| {
-                pool.push(OutgoingBuffer::default());
-                u32::try_from(pool.len() - 1).expect("fewer than 2^32 buffers")
-            });
+        if self.slots[slot] == NONE {
+            self.slots[slot] = if let Some(index) = self.free.pop() {
+                self.free_bytes -= self.pool[index as usize].capacity();
+                index
+            } else {
+                self.pool.push(OutgoingBuffer::default());
+                u32::try_from(self.pool.len() - 1).expect("fewer than 2^32 buffers")
+            };
         }
-        &mut pool[slots[slot] as usize]
+        self.slots[slot] as usize
     }
 }
 

@@ -17,16 +17,12 @@ use ringmq_core::machine::{ConnId, Machine, ShardId, Time};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::Duration;
 
 /// Completions handled in one turn.
 const COMPLETIONS_MAX: usize = 1024;
 
 /// Rounds of spinning between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 32;
-
-/// How long a shard that goes to sleep waits for more than the completions of its own sends.
-const PATIENCE: Duration = Duration::from_micros(500);
 
 /// Runs one shard. See [`crate::run`].
 pub(crate) fn run<M: Machine>(setup: Setup, machine: M) -> io::Result<Stats> {
@@ -130,7 +126,7 @@ impl<M: Machine> Driver<M> {
                 if !self.shard.cx.prepare_sleep() {
                     return self.io.ring.poll();
                 }
-                let slept = self.io.ring.wait(deadline.map(until), PATIENCE);
+                let slept = self.io.ring.wait(deadline.map(until));
                 self.shard.cx.awake();
                 slept
             }

@@ -116,8 +116,8 @@ def test_last_member_leaves(connect, unique, publisher):
     member = connect()
     member.subscribe(f"$share/g/{unique}", qos=1)
     assert publisher.publish(unique, b"m", qos=1).reason == 0
-    member.unsubscribe(f"$share/g/{unique}")
     assert member.payloads(1) == [b"m"]
+    member.unsubscribe(f"$share/g/{unique}")
     publisher.publish_until_unmatched(unique)
     member.quiet(publisher)
 

@@ -102,7 +102,7 @@ pub(crate) struct Client {
     incoming: BTreeSet<u16>,
 
     // The connection.
-    anonymous: bool,
+    pub(crate) anonymous: bool,
     receive_maximum: usize,
     max_packet: u32,
     alias_maximum: u16,

@@ -45,10 +45,10 @@ impl Client {
     }
 
     fn act_offline(&mut self, ctx: &mut Ctx<'_>) {
-        let wish = self.wish(ctx);
         if !self.persistent && ctx.dice.chance(100) {
             self.version = *ctx.dice.pick(&[Version::V31, Version::V311, Version::V5]);
         }
+        let wish = self.wish(ctx);
         self.write_connect(&wish, ctx);
         // Do not wait for the answer [section 3.1.4].
         if self.anonymous {

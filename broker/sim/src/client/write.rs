@@ -46,6 +46,9 @@ impl Client {
     pub(super) fn write_connect(&mut self, wish: &Wish, ctx: &mut Ctx<'_>) {
         let v5 = self.version.is_v5();
         self.reset_connection();
+        // What was meant for the connection before is void.
+        ctx.out.clear();
+        ctx.marks.clear();
         self.stage = Stage::Connecting;
         self.anonymous = wish.anonymous;
         self.receive_maximum = wish.receive_maximum.filter(|_| v5).map_or(usize::from(u16::MAX), usize::from);

@@ -174,7 +174,7 @@ impl Oracle {
         let (at, topic) = (held.routed[0], held.topic.clone());
         if reason == 0x10 && held.routed.len() == 1 {
             let someone = self.sessions.iter().any(|session| {
-                session.sure
+                session.lives_at(self.now_ns)
                     && session.subs.iter().any(|sub| sub.group.is_none() && sub.active(at) && sub.matches(&topic))
             });
             if someone {

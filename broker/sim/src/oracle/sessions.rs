@@ -85,6 +85,13 @@ pub(crate) struct SessionModel {
     pub(crate) will: Option<usize>,
 }
 
+impl SessionModel {
+    /// It is certain that the session is there.
+    pub(crate) fn lives_at(&self, now_ns: u64) -> bool {
+        self.sure && self.dead.is_none() && self.ends_ns.is_none_or(|ends_ns| now_ns < ends_ns)
+    }
+}
+
 impl Oracle {
     /// A shard has taken in a CONNECT.
     pub(super) fn connected(&mut self, link: LinkId, connect: &ConnectMark, clock: u64) {

@@ -150,8 +150,11 @@ impl World {
             self.go_on_until(end_ns, events)?;
             let got = core::mem::take(&mut self.clients[client].collected);
             let got = got.into_iter().filter(|(topic, _)| !topic.starts_with("w/")).collect();
-            self.oracle.check_retained(filter, &got);
-            self.verdict()?;
+            // A short queue may have no room for all of them.
+            if self.shape.lossless {
+                self.oracle.check_retained(filter, &got);
+                self.verdict()?;
+            }
         }
         for client in first..self.clients.len() {
             self.with_client(client, |client, ctx| client.goodbye(false, None, ctx));

@@ -192,7 +192,8 @@ impl World {
     fn hear(&mut self, shard: usize) {
         for from in 0..self.hosts.len() {
             for lane in [Lane::Control, Lane::Data] {
-                for _ in 0..BATCHES_PER_TURN {
+                let mut left = BATCHES_PER_TURN;
+                while left > 0 {
                     match self.ways[from][shard][lane as usize].receive(self.now_ns) {
                         Ok(batch) => {
                             self.trace.note(self.now_ns, "shard hears", shard, &batch);
@@ -200,6 +201,7 @@ impl World {
                             self.give(shard, Input::Mesh { from: id, bytes: &batch }, None);
                             // The sender may have waited for room.
                             self.wake(from);
+                            left -= 1;
                         }
                         Err(Some(at_ns)) => {
                             self.want_turn_at(shard, at_ns);
@@ -208,7 +210,7 @@ impl World {
                         Err(None) => break,
                     }
                 }
-                if !self.ways[from][shard][lane as usize].is_empty() {
+                if left == 0 {
                     self.wake(shard);
                 }
             }

@@ -43,12 +43,17 @@ impl World {
             rest_ns: 0,
         };
         let before = self.clients[client].link;
+        let was_anonymous = self.clients[client].anonymous;
         what(&mut self.clients[client], &mut ctx);
         let Ctx { out, marks, open, fin, cut, stall_ns, rest_ns, .. } = ctx;
         let link = if open {
             if let Some(old) = before {
                 self.links[old].abandoned = true;
                 self.note_ready(old);
+                // Nobody takes over from a client without a name.
+                if was_anonymous {
+                    self.end_up(old, true);
+                }
             }
             let link = self.open(client);
             self.clients[client].link = Some(link);

@@ -1,7 +1,8 @@
 //! Messages between a session and its client that need memory: the outbound window and queue, and inbound QoS 2.
 //!
 //! Packet identifiers are given out in sequence and the window keeps that order, so an acknowledgement is found by
-//! looking at the front, or by bisection on the distance from it.
+//! looking at the front, or by bisection on the distance from it. Only once the sequence has gone all the way round to
+//! a message that was never acknowledged is the order lost, and the window searched, until it is empty.
 
 use crate::machine::ShardId;
 use crate::message::Message;
@@ -58,9 +59,13 @@ pub(crate) struct Delivery {
     /// In order of packet identifiers, modulo wrap-around.
     pub(crate) window: VecDeque<Flight>,
     pub(crate) queue: VecDeque<Outgoing>,
+    /// QoS 0 messages in the queue: those that come later may not overtake them.
+    queued_at_most_once: usize,
     /// Since when the client takes no bytes; `None` while it does.
     pub(crate) stalled_since_ms: Option<u64>,
     last_packet_id: u16,
+    /// The sequence of identifiers has jumped over some that are in use.
+    out_of_order: bool,
     unreleased: Vec<Unreleased>,
 }
 
@@ -69,25 +74,60 @@ impl Delivery {
         self.window.is_empty() && self.queue.is_empty() && self.unreleased.is_empty() && self.stalled_since_ms.is_none()
     }
 
+    /// Appends a message to the queue.
+    pub(crate) fn enqueue(&mut self, outgoing: Outgoing) {
+        self.queued_at_most_once += usize::from(outgoing.qos == QoS::AtMostOnce);
+        self.queue.push_back(outgoing);
+    }
+
+    /// Takes the first message off the queue.
+    pub(crate) fn dequeue(&mut self) -> Option<Outgoing> {
+        let outgoing = self.queue.pop_front()?;
+        self.queued_at_most_once -= usize::from(outgoing.qos == QoS::AtMostOnce);
+        Some(outgoing)
+    }
+
+    /// True if a QoS 0 message has to wait behind others of its kind, or for the connection to take bytes.
+    #[inline]
+    pub(crate) fn holds_up_at_most_once(&self) -> bool {
+        self.stalled_since_ms.is_some() || self.queued_at_most_once > 0
+    }
+
     /// Puts a message into the window under a fresh packet identifier [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1].
     /// `None` if none is free: then the message has to wait.
     #[inline]
     pub(crate) fn launch(&mut self, now_ms: u64, outgoing: Outgoing) -> Option<u16> {
+        if self.window.is_empty() {
+            self.out_of_order = false;
+        }
         let packet_id = self.next_packet_id()?;
+        self.out_of_order |= packet_id != successor(self.last_packet_id);
         self.last_packet_id = packet_id;
         self.window.push_back(Flight { packet_id, sent_ms: now_ms, stage: Stage::Published(outgoing) });
         Some(packet_id)
     }
 
-    /// Identifiers in the window lie between the front's and the last one given out, so only the front's can be in the
-    /// way of the next.
+    /// The next identifier to give out; `None` if all are in use. While the window is in order its identifiers lie
+    /// between the front's and the last one given out, so only the front's can be in the way.
     #[inline]
     pub(crate) fn next_packet_id(&self) -> Option<u16> {
-        let next = match self.last_packet_id.wrapping_add(1) {
-            0 => 1,
-            next => next,
-        };
-        (self.window.front().map(|front| front.packet_id) != Some(next)).then_some(next)
+        let next = successor(self.last_packet_id);
+        if !self.out_of_order && self.window.front().map(|front| front.packet_id) != Some(next) {
+            return Some(next);
+        }
+        self.free_packet_id(next)
+    }
+
+    #[cold]
+    fn free_packet_id(&self, first: u16) -> Option<u16> {
+        let mut candidate = first;
+        for _ in 0..=self.window.len() {
+            if self.window.iter().all(|flight| flight.packet_id != candidate) {
+                return Some(candidate);
+            }
+            candidate = successor(candidate);
+        }
+        None
     }
 
     /// Where in the window a packet identifier is.
@@ -96,6 +136,9 @@ impl Delivery {
         let front = self.window.front()?.packet_id;
         if front == packet_id {
             return Some(0);
+        }
+        if self.out_of_order {
+            return self.window.iter().position(|flight| flight.packet_id == packet_id);
         }
         let distance = packet_id.wrapping_sub(front);
         self.window.binary_search_by_key(&distance, |flight| flight.packet_id.wrapping_sub(front)).ok()
@@ -136,6 +179,14 @@ impl Delivery {
         let before = self.unreleased.len();
         self.unreleased.retain(|held| held.since_ms > since_ms);
         before - self.unreleased.len()
+    }
+}
+
+/// The identifier after this one; 0 is none.
+const fn successor(packet_id: u16) -> u16 {
+    match packet_id.wrapping_add(1) {
+        0 => 1,
+        next => next,
     }
 }
 
@@ -185,17 +236,16 @@ mod tests {
     }
 
     #[test]
-    fn an_identifier_that_is_never_acknowledged_blocks_its_reuse() {
+    fn identifiers_in_use_are_jumped_over() {
         let message = outgoing();
         let mut delivery = Delivery::default();
-        assert_eq!(delivery.launch(0, message.clone()), Some(1));
-        for _ in 0..65_534 {
+        let held: Vec<_> = (0..3).map(|_| delivery.launch(0, message.clone()).expect("free")).collect();
+        for _ in 0..200_000 {
             let id = delivery.launch(0, message.clone()).expect("free");
-            let at = delivery.position(id).unwrap();
+            assert!(!held.contains(&id));
+            let at = delivery.position(id).expect("in the window");
             delivery.window.remove(at);
         }
-        assert_eq!(delivery.launch(0, message.clone()), None, "1 is in use");
-        delivery.window.pop_front();
-        assert_eq!(delivery.launch(0, message), Some(1));
+        assert!(held.iter().all(|id| delivery.position(*id).is_some()));
     }
 }

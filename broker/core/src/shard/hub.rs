@@ -100,8 +100,8 @@ impl Hub {
             return;
         };
         if qos == QoS::AtMostOnce {
-            if session.delivery.as_ref().is_some_and(|delivery| delivery.stalled_since_ms.is_some()) {
-                // What waits already must go first.
+            if session.delivery.as_ref().is_some_and(|delivery| delivery.holds_up_at_most_once()) {
+                // What waits already must go first [MQTT-4.6.0-6].
                 self.defer(target, qos, retain, once, fx);
                 return;
             }
@@ -156,13 +156,13 @@ impl Hub {
         }
         let outgoing =
             Outgoing { message: once.keep(), qos, retain, subscription_id: target.subscription_id, via: target.via };
-        let queue = &mut session.delivery_mut().queue;
+        let delivery = session.delivery_mut();
         let max = self.settings.max_mqueue_len as usize;
-        if max > 0 && queue.len() >= max {
-            queue.pop_front();
+        if max > 0 && delivery.queue.len() >= max {
+            delivery.dequeue();
             self.counters.delivery_dropped_queue_full += 1;
         }
-        queue.push_back(outgoing);
+        delivery.enqueue(outgoing);
     }
 
     /// Sends what is queued as far as window and connection allow. To be called whenever either has opened.
@@ -186,7 +186,7 @@ impl Hub {
                 fx.outbox.watch_drain(conn);
                 break;
             }
-            let outgoing = delivery.queue.pop_front().expect("a first one");
+            let outgoing = delivery.dequeue().expect("a first one");
             if outgoing.message.expires_ms() <= self.now_ms {
                 // [MQTT-3.3.2-5]
                 self.counters.delivery_dropped_expired += 1;

@@ -35,7 +35,7 @@ impl AuthExchange for Exchange {
 }
 
 fn world() -> World {
-    World::with_auth(2, Settings::default(), || vec![Box::new(Question)])
+    World::with_auth(2, &Settings::default(), || vec![Box::new(Question)])
 }
 
 fn auth(reason: ReasonCode, data: &[u8]) -> Vec<u8> {

@@ -54,11 +54,16 @@ pub(super) fn options(qos: QoS) -> SubscribeOptions {
 }
 
 impl World {
+    #[expect(clippy::needless_pass_by_value, reason = "tests make settings for one world")]
     pub(super) fn new(shards: usize, settings: Settings) -> Self {
-        Self::with_auth(shards, settings, Vec::new)
+        Self::with_auth(shards, &settings, Vec::new)
     }
 
-    pub(super) fn with_auth(shards: usize, settings: Settings, methods: impl Fn() -> Vec<Box<dyn AuthMethod>>) -> Self {
+    pub(super) fn with_auth(
+        shards: usize,
+        settings: &Settings,
+        methods: impl Fn() -> Vec<Box<dyn AuthMethod>>,
+    ) -> Self {
         let make = |id: usize| {
             let shard = Shard::new(ShardConfig {
                 id: ShardId(id.try_into().unwrap()),

@@ -9,7 +9,7 @@ mod delivery;
 mod subscriptions;
 
 pub(crate) use aliases::{AliasesIn, AliasesOut, TopicForm};
-pub(crate) use delivery::{Delivery, Flight, Outgoing, Stage, Via};
+pub(crate) use delivery::{Delivery, Outgoing, Stage, Via};
 pub(crate) use subscriptions::{Subscription, Subscriptions};
 
 use crate::enhanced_auth::AuthExchange;
@@ -84,15 +84,16 @@ pub(crate) struct Extra {
 }
 
 impl Extra {
-    /// Forgets what belongs to the connection and not to the session.
-    pub(crate) fn end_connection(&mut self) {
+    /// Forgets what belongs to the connection and not to the session. Returns replays that will not begin now.
+    #[must_use]
+    pub(crate) fn end_connection(&mut self) -> Vec<(ShardId, u32)> {
         // [MQTT-3.3.2-7]
         self.aliases_in = None;
         self.aliases_out = None;
         self.held_acks.clear();
-        self.held_subacks.clear();
         self.auth_method = None;
         self.auth_exchange = None;
+        self.held_subacks.drain(..).flat_map(|suback| suback.replays).collect()
     }
 
     /// True if nothing is held that a session without extras would not have.
@@ -125,13 +126,16 @@ pub(crate) struct HeldAck {
     pub(crate) ready: bool,
 }
 
-/// A SUBACK that waits until the homes of its shared groups know the new member.
+/// A SUBACK that waits until other shards know what it promises: the homes of shared groups the new member, those with
+/// retained messages which of them are older than the subscription.
 pub(crate) struct HeldSubAck {
     pub(crate) ticket: u32,
     pub(crate) packet_id: u16,
     pub(crate) codes: Vec<u8>,
-    /// Homes that have not answered.
-    pub(crate) waiting: u16,
+    /// Answers still to come.
+    pub(crate) waiting: u32,
+    /// Replays that are ready to begin once it is sent.
+    pub(crate) replays: Vec<(ShardId, u32)>,
 }
 
 impl Session {

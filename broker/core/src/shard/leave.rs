@@ -88,8 +88,9 @@ impl Shard {
         if let Some(delivery) = &mut held.delivery {
             delivery.stalled_since_ms = None;
         }
+        let mut replays = Vec::new();
         if let Some(extra) = &mut held.extra {
-            extra.end_connection();
+            replays = extra.end_connection();
             if matches!(why, End::Goodbye { with_will: false } | End::ShuttingDown) {
                 extra.will = None;
             }
@@ -97,6 +98,10 @@ impl Shard {
         held.flags.aliases_out = false;
         held.flags.waits_for_room = false;
         held.shrink();
+        for (shard, replay) in replays {
+            self.cancel_replay(shard, replay, fx);
+        }
+        let held = self.hub.sessions.get_mut(session).expect("session to end");
         // [MQTT-4.1.0-2] [MQTT-3.1.2-23]
         if held.expiry_s == 0 {
             self.terminate(session, fx);

@@ -1,7 +1,7 @@
 //! What other shards say.
 
 use super::Shard;
-use super::record::Record;
+use super::record::{NO_REPLAY, Record};
 use crate::machine::{Effects, ShardId};
 
 impl Shard {
@@ -32,7 +32,14 @@ impl Shard {
                 }
             }
             Record::Retained { to, ticket } => self.acknowledge_held(*to, *ticket, fx),
-            Record::Replay { target, filter } => self.begin_replay(from, *target, filter, fx),
+            Record::Replay { target, ticket, filter } => {
+                let replay = self.open_replay(from, *target, filter).unwrap_or(NO_REPLAY);
+                self.tell(from, &Record::ReplayReady { to: target.to, ticket: *ticket, replay }, fx);
+            }
+            Record::ReplayReady { to, ticket, replay } => {
+                let replay = (*replay != NO_REPLAY).then_some((from, *replay));
+                self.suback_answered(*to, *ticket, replay, fx);
+            }
             Record::Replayed { target, passing } => self.replayed(*target, passing, fx),
             Record::ReplaySlice { to, replay, more } => self.slice_ended(from, *to, *replay, *more, fx),
             Record::ReplayNext { replay } => self.next_slice_wanted(*replay),
@@ -41,7 +48,7 @@ impl Shard {
                 self.join_at_home(from, *target, group, filter);
                 self.tell(from, &Record::ShareJoined { to: target.to, ticket: *ticket }, fx);
             }
-            Record::ShareJoined { to, ticket } => self.share_joined(*to, *ticket, fx),
+            Record::ShareJoined { to, ticket } => self.suback_answered(*to, *ticket, None, fx),
             Record::ShareLeave { from: session, group, filter } => {
                 self.leave_at_home(from, *session, group, filter);
             }

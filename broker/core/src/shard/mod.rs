@@ -31,7 +31,6 @@ use crate::counters::{CounterSink, Counters};
 use crate::enhanced_auth::AuthMethod;
 use crate::interest::Interest;
 use crate::machine::{Command, ConnId, Effects, Input, Machine, ShardId, Time};
-use crate::message::Message;
 use crate::placement::Placement;
 use crate::random::Random;
 use crate::retained::Store;
@@ -48,7 +47,7 @@ use foldhash::fast::FixedState;
 use frames::Frames;
 use hashbrown::{HashMap, HashTable};
 use hub::Hub;
-use retain::Replays;
+use retain::{Replays, Retained};
 use route::FanOuts;
 use share::Groups;
 
@@ -84,7 +83,7 @@ pub struct Shard {
     clients: HashTable<(u32, u32)>,
     index: Index,
     groups: Groups,
-    retained: Store<Rc<Message>>,
+    retained: Store<Retained>,
     replays: Replays,
     fan_outs: FanOuts,
     wheel: Wheel,

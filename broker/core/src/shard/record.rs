@@ -24,6 +24,9 @@ pub(super) struct RemoteTarget {
     pub(super) options: SubOptions,
 }
 
+/// In place of a replay's number: there is nothing to send.
+pub(super) const NO_REPLAY: u32 = u32::MAX;
+
 /// One thing said.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Record<'a> {
@@ -35,8 +38,10 @@ pub(super) enum Record<'a> {
     SharedReturned { failed: SessionRef, group: u32, attempt: u8, passing: Publication<'a> },
     /// Store or clear this retained message; answer with `Retained` if `ticket` is not 0.
     Retain { from: SessionRef, ticket: u32, passing: Publication<'a> },
-    /// Your retained messages that match `filter`, please, a slice at a time.
-    Replay { target: RemoteTarget, filter: &'a str },
+    /// Make ready to send your retained messages that match `filter`; answer with `ReplayReady`.
+    Replay { target: RemoteTarget, ticket: u32, filter: &'a str },
+    /// What is retained now can be sent, a slice for every `ReplayNext`; [`NO_REPLAY`] if nothing is.
+    ReplayReady { to: SessionRef, ticket: u32, replay: u32 },
     /// One of them.
     Replayed { target: RemoteTarget, passing: Publication<'a> },
     /// End of a slice; with `more`, the next one comes after `ReplayNext`.
@@ -66,7 +71,8 @@ impl<'a> Record<'a> {
             | Self::Replay { .. }
             | Self::Replayed { .. }
             | Self::ReplaySlice { .. } => Lane::Data,
-            Self::ReplayNext { .. }
+            Self::ReplayReady { .. }
+            | Self::ReplayNext { .. }
             | Self::ReplayCancel { .. }
             | Self::Retained { .. }
             | Self::ShareJoin { .. }
@@ -103,10 +109,17 @@ impl<'a> Record<'a> {
                 put_u32(out, *ticket);
                 put_publication(out, passing);
             }
-            Self::Replay { target, filter } => {
+            Self::Replay { target, ticket, filter } => {
                 out.push(kind::REPLAY);
                 put_target(out, target);
+                put_u32(out, *ticket);
                 put_str(out, filter);
+            }
+            Self::ReplayReady { to, ticket, replay } => {
+                out.push(kind::REPLAY_READY);
+                put_session(out, *to);
+                put_u32(out, *ticket);
+                put_u32(out, *replay);
             }
             Self::Replayed { target, passing } => {
                 out.push(kind::REPLAYED);
@@ -173,7 +186,8 @@ impl<'a> Record<'a> {
                 passing: from.publication(),
             },
             kind::RETAIN => Self::Retain { from: from.session(), ticket: from.u32(), passing: from.publication() },
-            kind::REPLAY => Self::Replay { target: from.target(), filter: from.str() },
+            kind::REPLAY => Self::Replay { target: from.target(), ticket: from.u32(), filter: from.str() },
+            kind::REPLAY_READY => Self::ReplayReady { to: from.session(), ticket: from.u32(), replay: from.u32() },
             kind::REPLAYED => Self::Replayed { target: from.target(), passing: from.publication() },
             kind::REPLAY_SLICE => Self::ReplaySlice { to: from.session(), replay: from.u32(), more: from.u8() != 0 },
             kind::REPLAY_NEXT => Self::ReplayNext { replay: from.u32() },
@@ -205,6 +219,7 @@ mod kind {
     pub(super) const SHARE_JOIN: u8 = 11;
     pub(super) const SHARE_JOINED: u8 = 12;
     pub(super) const SHARE_LEAVE: u8 = 13;
+    pub(super) const REPLAY_READY: u8 = 14;
 }
 
 fn put_u32(out: &mut Vec<u8>, value: u32) {
@@ -336,7 +351,8 @@ mod tests {
                 Record::Shared { target, group: ticket, attempt: qos, passing },
                 Record::SharedReturned { failed: to, group: ticket, attempt: qos, passing },
                 Record::Retain { from: to, ticket, passing },
-                Record::Replay { target, filter: &topic },
+                Record::Replay { target, ticket, filter: &topic },
+                Record::ReplayReady { to, ticket, replay: session },
                 Record::Replayed { target, passing },
                 Record::ReplaySlice { to, replay: ticket, more: retain },
                 Record::ReplayNext { replay: ticket },

@@ -1,7 +1,9 @@
 //! Retained messages (section 3.3.1.3), each at home on the shard that its topic hashes to.
 //!
-//! A subscription with wildcards asks every shard. Each answers in slices: the next slice comes only when the session
-//! has room, so that a `#` over a million retained messages stalls nobody and overflows no queue.
+//! A subscription with wildcards asks every shard, and its SUBACK waits until each has noted what it retains at that
+//! time: what is published after the SUBACK comes as a live message and not as a retained one too. Then each sends in
+//! slices: the next slice comes only when the session has room, so that a `#` over a million retained messages stalls
+//! nobody and overflows no queue.
 
 use super::Shard;
 use super::hub::{Once, Target, has_room};
@@ -14,6 +16,7 @@ use crate::topics::filter;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 /// Steps of a walk over retained messages in one slice, and so the most messages in one.
 const SLICE_STEPS: usize = 256;
@@ -21,12 +24,21 @@ const SLICE_STEPS: usize = 256;
 /// Slices of replays in one turn.
 const SLICES_PER_TURN: usize = 8;
 
+/// A retained message.
+pub(super) struct Retained {
+    message: Rc<Message>,
+    /// Counts what was stored on this shard: tells what is older than a replay.
+    sequence: u64,
+}
+
 /// A replay under way.
 struct Replay {
     to: ShardId,
     target: RemoteTarget,
     filter: Box<str>,
     cursor: Option<Cursor>,
+    /// Messages stored later are not part of it.
+    sequence: u64,
 }
 
 /// Replays that this shard gives, to its own sessions and to those of other shards.
@@ -35,6 +47,8 @@ pub(super) struct Replays {
     replays: Slab<Replay>,
     /// Those that are to send their next slice.
     active: VecDeque<u32>,
+    /// Messages retained so far.
+    sequence: u64,
 }
 
 impl Replays {
@@ -83,43 +97,49 @@ impl Shard {
             self.hub.counters.retained_dropped += 1;
             return;
         }
-        self.retained.insert(passing.topic, Message::keep(passing));
+        self.replays.sequence += 1;
+        let sequence = self.replays.sequence;
+        self.retained.insert(passing.topic, Retained { message: Message::keep(passing), sequence });
         self.hub.counters.messages_retained += 1;
     }
 
-    /// Asks for the retained messages that match a filter [MQTT-3.3.1-9] [MQTT3-3.3.1-6].
-    pub(super) fn replay_to(&mut self, target: RemoteTarget, filter: &str, fx: &mut Effects) {
-        if !filter::has_wildcard(filter) {
-            let home = self.placement.home(filter.as_bytes());
-            self.ask_for_replay(home, target, filter, fx);
-            return;
-        }
-        for shard in 0..fx.mesh.shards().max(1) {
-            self.ask_for_replay(ShardId(u8::try_from(shard).expect("64 shards")), target, filter, fx);
-        }
-    }
-
-    fn ask_for_replay(&mut self, of: ShardId, target: RemoteTarget, filter: &str, fx: &mut Effects) {
-        if of == self.id {
-            self.begin_replay(self.id, target, filter, fx);
+    /// Makes ready to send the retained messages that match a filter [MQTT-3.3.1-9] [MQTT3-3.3.1-6]: adds those of this
+    /// shard to `ready` and returns how many other shards were asked for theirs.
+    pub(super) fn prepare_replay(
+        &mut self,
+        target: RemoteTarget,
+        filter: &str,
+        ticket: u32,
+        ready: &mut Vec<(ShardId, u32)>,
+        fx: &mut Effects,
+    ) -> u32 {
+        let shards = if filter::has_wildcard(filter) {
+            0..u8::try_from(fx.mesh.shards().max(1)).expect("at most 64 shards")
         } else {
-            self.tell(of, &Record::Replay { target, filter }, fx);
+            let ShardId(home) = self.placement.home(filter.as_bytes());
+            home..home + 1
+        };
+        let mut asked = 0;
+        for shard in shards.map(ShardId) {
+            if shard == self.id {
+                ready.extend(self.open_replay(shard, target, filter).map(|replay| (shard, replay)));
+            } else {
+                self.tell(shard, &Record::Replay { target, ticket, filter }, fx);
+                asked += 1;
+            }
         }
+        asked
     }
 
-    /// Begins a replay for a session of shard `to` with its first slice.
-    pub(super) fn begin_replay(&mut self, to: ShardId, target: RemoteTarget, filter: &str, fx: &mut Effects) {
-        if self.retained.is_empty() {
-            return;
+    /// Notes what is to be sent to a session of shard `to`; `None` if that is nothing.
+    pub(super) fn open_replay(&mut self, to: ShardId, target: RemoteTarget, filter: &str) -> Option<u32> {
+        let nothing =
+            self.retained.is_empty() || (!filter::has_wildcard(filter) && self.retained.get(filter).is_none());
+        if nothing {
+            return None;
         }
-        if !filter::has_wildcard(filter) {
-            if let Some(message) = self.retained.get(filter).cloned() {
-                self.replay_one(to, target, &message, fx);
-            }
-            return;
-        }
-        let replay = self.replays.replays.insert(Replay { to, target, filter: filter.into(), cursor: None });
-        self.replay_slice(replay, fx);
+        let sequence = self.replays.sequence;
+        Some(self.replays.replays.insert(Replay { to, target, filter: filter.into(), cursor: None, sequence }))
     }
 
     fn replay_one(&mut self, to: ShardId, target: RemoteTarget, message: &Rc<Message>, fx: &mut Effects) {
@@ -147,12 +167,19 @@ impl Shard {
         }
         let limit = self.slice_limit();
         let held = self.replays.replays.get_mut(replay).expect("replay");
-        let cursor = held.cursor.take();
-        let resumed = cursor.is_some();
-        let mut found = alloc::vec::Vec::new();
-        let next = self.retained.scan(&held.filter, cursor, limit, &mut |_, message| found.push(message.clone()));
-        let more = next.is_some();
-        held.cursor = next;
+        let sequence = held.sequence;
+        let mut found = Vec::new();
+        let mut collect = |_: &str, retained: &Retained| {
+            if retained.sequence <= sequence {
+                found.push(retained.message.clone());
+            }
+        };
+        if filter::has_wildcard(&held.filter) {
+            held.cursor = self.retained.scan(&held.filter, held.cursor.take(), limit, &mut collect);
+        } else if let Some(retained) = self.retained.get(&held.filter) {
+            collect(&held.filter, retained);
+        }
+        let more = held.cursor.is_some();
         for message in &found {
             self.replay_one(to, target, message, fx);
         }
@@ -164,7 +191,7 @@ impl Shard {
         }
         if to == self.id {
             self.slice_ended(self.id, target.to, replay, more, fx);
-        } else if more || resumed {
+        } else if more {
             self.tell(to, &Record::ReplaySlice { to: target.to, replay, more }, fx);
         }
     }
@@ -208,7 +235,7 @@ impl Shard {
         }
     }
 
-    fn ask_for_slice(&mut self, of: ShardId, replay: u32, fx: &mut Effects) {
+    pub(super) fn ask_for_slice(&mut self, of: ShardId, replay: u32, fx: &mut Effects) {
         if of == self.id {
             self.replays.active.push_back(replay);
         } else {

@@ -2,7 +2,7 @@
 
 use super::record::{RemoteTarget, SessionRef};
 use super::{Flow, Shard};
-use crate::machine::{ConnId, Effects};
+use crate::machine::{ConnId, Effects, ShardId};
 use crate::session::{HeldSubAck, Subscription};
 use crate::topics::{SubOptions, Subscriber, filter};
 use alloc::vec::Vec;
@@ -47,7 +47,7 @@ impl Shard {
             match self.subscribe_one(session, raw, options, subscription_id, ticket, fx) {
                 Ok(granted) => {
                     codes.push(granted.code.0);
-                    waiting += u16::from(granted.waits);
+                    waiting += u32::from(granted.waits);
                     replays.extend(granted.replay);
                 }
                 // [MQTT-3.8.3-4]
@@ -55,19 +55,28 @@ impl Shard {
                 Err(reason) => codes.push(reason.0),
             }
         }
-        let packet_id = subscribe.packet_id;
-        if waiting == 0 {
-            self.send_suback(session, conn, packet_id, &codes, fx);
-        } else {
-            let held = self.hub.sessions.get_mut(session).expect("live session");
-            held.extra_mut().held_subacks.push(HeldSubAck { ticket, packet_id, codes, waiting });
-        }
         let generation = self.hub.sessions.generation(session).expect("live session");
+        let mut ready = Vec::new();
         for (filter, options) in replays {
             let target = RemoteTarget { to: SessionRef { session, generation }, subscription_id, options };
-            self.replay_to(target, filter, fx);
+            waiting += self.prepare_replay(target, filter, ticket, &mut ready, fx);
+        }
+        let packet_id = subscribe.packet_id;
+        let suback = HeldSubAck { ticket, packet_id, codes, waiting, replays: ready };
+        if waiting == 0 {
+            self.grant(session, conn, suback, fx);
+        } else {
+            self.hub.sessions.get_mut(session).expect("live session").extra_mut().held_subacks.push(suback);
         }
         Flow::Continue
+    }
+
+    /// Sends a SUBACK, then the retained messages that go with it.
+    fn grant(&mut self, session: u32, conn: ConnId, suback: HeldSubAck, fx: &mut Effects) {
+        self.send_suback(session, conn, suback.packet_id, &suback.codes, fx);
+        for (shard, replay) in suback.replays {
+            self.ask_for_slice(shard, replay, fx);
+        }
     }
 
     fn subscribe_one<'a>(
@@ -168,15 +177,33 @@ impl Shard {
         }
     }
 
-    /// The home of a shared group has answered; the SUBACK goes out with the last answer.
-    pub(super) fn share_joined(&mut self, to: SessionRef, ticket: u32, fx: &mut Effects) {
-        let Some(held) = self.hub.sessions.get_generation_mut(to.session, to.generation) else { return };
-        let (Some(conn), Some(extra)) = (held.conn, &mut held.extra) else { return };
-        let Some(at) = extra.held_subacks.iter().position(|suback| suback.ticket == ticket) else { return };
-        extra.held_subacks[at].waiting -= 1;
-        if extra.held_subacks[at].waiting == 0 {
-            let done = extra.held_subacks.remove(at);
-            self.send_suback(to.session, conn, done.packet_id, &done.codes, fx);
+    /// Another shard has answered what a SUBACK waits for, and may have a replay ready; the SUBACK goes out with the last
+    /// answer.
+    pub(super) fn suback_answered(
+        &mut self,
+        to: SessionRef,
+        ticket: u32,
+        replay: Option<(ShardId, u32)>,
+        fx: &mut Effects,
+    ) {
+        let held = self.hub.sessions.get_generation_mut(to.session, to.generation);
+        let waiting = held.and_then(|held| {
+            let subacks = &mut held.extra.as_mut()?.held_subacks;
+            let at = subacks.iter().position(|suback| suback.ticket == ticket)?;
+            Some((held.conn?, subacks, at))
+        });
+        let Some((conn, subacks, at)) = waiting else {
+            // The connection has ended, and with it the request.
+            if let Some((shard, replay)) = replay {
+                self.cancel_replay(shard, replay, fx);
+            }
+            return;
+        };
+        subacks[at].replays.extend(replay);
+        subacks[at].waiting -= 1;
+        if subacks[at].waiting == 0 {
+            let suback = subacks.remove(at);
+            self.grant(to.session, conn, suback, fx);
         }
     }
 

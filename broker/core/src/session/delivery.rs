@@ -44,6 +44,8 @@ pub(crate) struct Flight {
     pub(crate) packet_id: u16,
     pub(crate) sent_ms: u64,
     pub(crate) stage: Stage,
+    /// Was sent on an earlier connection and not yet on this one.
+    unsent: bool,
 }
 
 /// A QoS 2 message from the client that it has not released yet [MQTT-4.3.3-10].
@@ -63,6 +65,8 @@ pub(crate) struct Delivery {
     queued_at_most_once: usize,
     /// Since when the client takes no bytes; `None` while it does.
     pub(crate) stalled_since_ms: Option<u64>,
+    /// Messages in the window that are yet to be sent again on this connection.
+    unsent: usize,
     last_packet_id: u16,
     /// The sequence of identifiers has jumped over some that are in use.
     out_of_order: bool,
@@ -103,7 +107,7 @@ impl Delivery {
         let packet_id = self.next_packet_id()?;
         self.out_of_order |= packet_id != successor(self.last_packet_id);
         self.last_packet_id = packet_id;
-        self.window.push_back(Flight { packet_id, sent_ms: now_ms, stage: Stage::Published(outgoing) });
+        self.window.push_back(Flight { packet_id, sent_ms: now_ms, stage: Stage::Published(outgoing), unsent: false });
         Some(packet_id)
     }
 
@@ -128,6 +132,49 @@ impl Delivery {
             candidate = successor(candidate);
         }
         None
+    }
+
+    /// A new connection: all messages in the window are to be sent again, as far as the client takes them at a time.
+    pub(crate) fn send_all_again(&mut self) {
+        for flight in &mut self.window {
+            flight.unsent = matches!(flight.stage, Stage::Published(_));
+        }
+        self.unsent = self.window.iter().filter(|flight| flight.unsent).count();
+    }
+
+    /// The first message that is to be sent again.
+    #[inline]
+    pub(crate) fn first_unsent(&self) -> Option<usize> {
+        if self.unsent == 0 {
+            return None;
+        }
+        self.window.iter().position(|flight| flight.unsent)
+    }
+
+    /// The message at this place of the window is sent again now.
+    pub(crate) fn sent_again(&mut self, at: usize, now_ms: u64) {
+        let flight = &mut self.window[at];
+        flight.sent_ms = now_ms;
+        self.unsent -= usize::from(core::mem::take(&mut flight.unsent));
+    }
+
+    /// Takes a message out of the window.
+    pub(crate) fn land(&mut self, at: usize) -> Flight {
+        let flight = self.window.remove(at).expect("position in the window");
+        self.unsent -= usize::from(flight.unsent);
+        flight
+    }
+
+    /// The client has received the message at this place of the window: PUBREL is next.
+    pub(crate) fn release_to_client(&mut self, at: usize, now_ms: u64) {
+        self.sent_again(at, now_ms);
+        self.window[at].stage = Stage::Released;
+    }
+
+    /// Messages that this connection has been sent and not wholly acknowledged.
+    #[inline]
+    pub(crate) fn in_flight(&self) -> usize {
+        self.window.len() - self.unsent
     }
 
     /// Where in the window a packet identifier is.

@@ -236,7 +236,7 @@ impl Shard {
         self.arm(session);
         if resumed.is_some() {
             self.hub.counters.session_resumed += 1;
-            self.hub.resend(session, fx);
+            self.hub.resume(session, fx);
             self.hub.pump(session, fx);
         }
         Flow::Continue

@@ -7,7 +7,7 @@ use super::frames::Frames;
 use crate::counters::Counters;
 use crate::machine::{ConnId, Effects, HIGH_WATER_BYTES};
 use crate::message::{Message, Publication};
-use crate::session::{Delivery, Flight, Outgoing, Session, Stage, TopicForm, Via};
+use crate::session::{Delivery, Outgoing, Session, Stage, TopicForm, Via};
 use crate::settings::Settings;
 use crate::slab::Slab;
 use crate::topics::SubOptions;
@@ -116,7 +116,12 @@ impl Hub {
         let window = usize::from(session.window);
         let delivery = session.delivery_mut();
         // [MQTT-3.3.4-9] [MQTT-4.9.0-1] [MQTT-4.9.0-2] [MQTT-4.6.0-6]
-        if !delivery.queue.is_empty() || delivery.window.len() >= window || delivery.next_packet_id().is_none() {
+        let unsent = delivery.first_unsent().is_some();
+        if unsent
+            || !delivery.queue.is_empty()
+            || delivery.window.len() >= window
+            || delivery.next_packet_id().is_none()
+        {
             self.defer(target, qos, retain, once, fx);
             return;
         }
@@ -170,6 +175,8 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(to) else { return };
         let Some(conn) = session.conn else { return };
         let window = usize::from(session.window);
+        self.send_again(to, fx);
+        let Some(session) = self.sessions.get_mut(to) else { return };
         while let Some(delivery) = &mut session.delivery
             && let Some(first) = delivery.queue.front()
         {
@@ -223,38 +230,54 @@ impl Hub {
         }
     }
 
-    /// Sends again what is unacknowledged, in its order, after a reconnect or a retry interval [MQTT-4.4.0-1]
-    /// [MQTT3-4.4.0-1] [MQTT-4.6.0-1] [MQTT3-4.6.0-1].
-    pub(super) fn resend(&mut self, to: u32, fx: &mut Effects) {
+    /// Takes up an interrupted exchange on a new connection: PUBREL goes out again at once; messages are marked, and
+    /// [`Hub::pump`] sends them [MQTT-4.4.0-1] [MQTT3-4.4.0-1].
+    pub(super) fn resume(&mut self, to: u32, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(to) else { return };
-        let (Some(conn), Some(mut delivery)) = (session.conn, session.delivery.take()) else { return };
-        for flight in &mut delivery.window {
+        let (Some(conn), Some(delivery)) = (session.conn, &mut session.delivery) else { return };
+        delivery.send_all_again();
+        for flight in delivery.window.iter_mut().filter(|flight| matches!(flight.stage, Stage::Released)) {
             flight.sent_ms = self.now_ms;
-            match &flight.stage {
-                Stage::Published(outgoing) => {
-                    // The message was sent, so its expiry does not matter any more [MQTT-4.3.3-7]; DUP is set because
-                    // it is sent again [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT3-3.3.1-1] [MQTT3-3.3.1-3].
-                    let Outgoing { message, qos, retain, subscription_id, .. } = outgoing;
-                    let form = Form {
-                        qos: *qos,
-                        retain: *retain,
-                        dup: true,
-                        packet_id: flight.packet_id,
-                        subscription_id: *subscription_id,
-                    };
-                    write(session, conn, &message.view(), form, None, self.now_ms, fx);
-                    self.counters.count_sent(*qos);
+            let buffer = fx.outbox.buffer(conn);
+            encode_ack(buffer, PacketType::PubRel, session.version, flight.packet_id, ReasonCode::SUCCESS);
+        }
+    }
+
+    /// Sends marked messages again, in their order, as many as the client takes on this connection [MQTT-3.3.4-9]
+    /// [MQTT-4.6.0-1] [MQTT3-4.6.0-1]: its Receive Maximum may be smaller than it was.
+    fn send_again(&mut self, to: u32, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(to) else { return };
+        let Some(conn) = session.conn else { return };
+        let window = usize::from(session.window);
+        while let Some(delivery) = &mut session.delivery
+            && let Some(at) = delivery.first_unsent()
+            && delivery.in_flight() < window
+        {
+            if fx.outbox.unsent(conn) >= HIGH_WATER_BYTES {
+                if delivery.stalled_since_ms.is_none() {
+                    delivery.stalled_since_ms = Some(self.now_ms);
+                    self.to_arm.push(to);
                 }
-                Stage::Released => encode_ack(
-                    fx.outbox.buffer(conn),
-                    PacketType::PubRel,
-                    session.version,
-                    flight.packet_id,
-                    ReasonCode::SUCCESS,
-                ),
+                fx.outbox.watch_drain(conn);
+                return;
+            }
+            delivery.sent_again(at, self.now_ms);
+            let flight = &delivery.window[at];
+            let packet_id = flight.packet_id;
+            let Stage::Published(outgoing) = &flight.stage else { unreachable!("only messages are marked") };
+            // The message was sent, so its expiry does not matter any more [MQTT-4.3.3-7]; DUP is set because it is
+            // sent again [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT3-3.3.1-1] [MQTT3-3.3.1-3].
+            let Outgoing { message, qos, retain, subscription_id, .. } = outgoing.clone();
+            let form = Form { qos, retain, dup: true, packet_id, subscription_id };
+            match write(session, conn, &message.view(), form, None, self.now_ms, fx) {
+                Written::Sent => self.counters.count_sent(qos),
+                Written::TooLarge => {
+                    // The client takes less than it did: as if it had been delivered [MQTT-3.1.2-25].
+                    session.delivery_mut().land(at);
+                    self.counters.delivery_dropped_too_large += 1;
+                }
             }
         }
-        session.delivery = Some(delivery);
     }
 
     /// PUBACK from a subscriber: the message is delivered, or refused for good [MQTT-4.4.0-2] [MQTT-4.8.2-6].
@@ -264,7 +287,7 @@ impl Hub {
         let done = session.delivery.as_mut().and_then(|delivery| {
             let at = delivery.position(packet_id)?;
             let waits = matches!(&delivery.window[at].stage, Stage::Published(held) if held.qos == QoS::AtLeastOnce);
-            waits.then(|| take(delivery, at))
+            waits.then(|| delivery.land(at))
         });
         if done.is_none() {
             self.counters.puback_missed += 1;
@@ -284,12 +307,11 @@ impl Hub {
             match &delivery.window[at].stage {
                 Stage::Published(held) if held.qos != QoS::ExactlyOnce => None,
                 Stage::Published(_) if reason.is_error() => {
-                    take(delivery, at);
+                    delivery.land(at);
                     Some(true)
                 }
                 _ => {
-                    delivery.window[at].stage = Stage::Released;
-                    delivery.window[at].sent_ms = self.now_ms;
+                    delivery.release_to_client(at, self.now_ms);
                     Some(false)
                 }
             }
@@ -314,7 +336,7 @@ impl Hub {
         let session = self.sessions.get_mut(from).expect("live session");
         let done = session.delivery.as_mut().and_then(|delivery| {
             let at = delivery.position(packet_id)?;
-            matches!(delivery.window[at].stage, Stage::Released).then(|| take(delivery, at))
+            matches!(delivery.window[at].stage, Stage::Released).then(|| delivery.land(at))
         });
         if done.is_none() {
             self.counters.pubcomp_missed += 1;
@@ -327,8 +349,8 @@ impl Hub {
     #[inline]
     fn window_opened(&mut self, session: u32, fx: &mut Effects) {
         let held = self.sessions.get(session).expect("live session");
-        let queued = held.delivery.as_ref().is_some_and(|delivery| !delivery.queue.is_empty());
-        if queued || held.flags.waits_for_room {
+        let waits = |delivery: &Delivery| !delivery.queue.is_empty() || delivery.in_flight() < delivery.window.len();
+        if held.delivery.as_deref().is_some_and(waits) || held.flags.waits_for_room {
             self.pump(session, fx);
         }
     }
@@ -353,10 +375,6 @@ pub(super) fn has_room(session: &Session, fx: &Effects) -> bool {
     let queued = session.delivery.as_ref().map_or(0, |delivery| delivery.queue.len());
     let free = session.conn.is_none_or(|conn| fx.outbox.unsent(conn) < HIGH_WATER_BYTES / 4);
     queued < ROOM_QUEUE_LEN && free
-}
-
-fn take(delivery: &mut Delivery, at: usize) -> Flight {
-    delivery.window.remove(at).expect("position in the window")
 }
 
 enum Written {

@@ -99,7 +99,8 @@ impl Shard {
         }
         held.shrink();
         if self.retry_due_ms(session).is_some_and(|due_ms| due_ms <= now_ms) {
-            self.hub.resend(session, fx);
+            self.hub.resume(session, fx);
+            self.hub.pump(session, fx);
         }
         self.arm(session);
     }

@@ -15,7 +15,7 @@ pub struct Listening {
 }
 
 /// Listens on `addr` with one socket for each of `shards` shards, each with room for `backlog` connections not yet
-/// accepted (the kernel caps it at `net.core.somaxconn`).
+/// accepted (the kernel caps it at `net.core.somaxconn`). TCP is an ordered, lossless stream of bytes [MQTT-4.2-1].
 ///
 /// Accepted connections inherit `TCP_NODELAY`. An IPv6 wildcard address also takes IPv4 connections.
 ///

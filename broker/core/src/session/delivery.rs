@@ -97,8 +97,8 @@ impl Delivery {
         self.stalled_since_ms.is_some() || self.queued_at_most_once > 0
     }
 
-    /// Puts a message into the window under a fresh packet identifier [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1].
-    /// `None` if none is free: then the message has to wait.
+    /// Puts a message into the window under a fresh packet identifier [MQTT-2.2.1-4] [MQTT3-2.3.1-4] [MQTT-4.3.2-1]
+    /// [MQTT-4.3.3-1]. `None` if none is free: then the message has to wait.
     #[inline]
     pub(crate) fn launch(&mut self, now_ms: u64, outgoing: Outgoing) -> Option<u16> {
         if self.window.is_empty() {

@@ -1,8 +1,8 @@
 //! A session: what the broker keeps of one client, connected or not.
 //!
 //! An idle session costs the fixed part alone; everything that only some sessions need, or that a session needs only
-//! while it is active, hangs off it in boxes. Sessions know nothing of connections beyond the slot number and nothing of
-//! routing.
+//! while it is active, hangs off it in boxes. Sessions know nothing of connections beyond the slot number and nothing
+//! of routing.
 
 mod aliases;
 mod delivery;

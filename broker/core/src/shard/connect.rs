@@ -135,7 +135,8 @@ impl Shard {
     fn check_connect(&self, connect: &Connect<'_>) -> Result<(), ReasonCode> {
         let settings = &self.hub.settings;
         let id_len = connect.client_id.len();
-        // [MQTT-3.1.3-5] [MQTT-3.1.3-8] [MQTT3-3.1.3-7] [MQTT3-3.1.3-8] [MQTT3-3.1.3-9]; MQTT 3.1 requires an identifier.
+        // [MQTT-3.1.3-5] [MQTT3-3.1.3-5] [MQTT-3.1.3-8] [MQTT3-3.1.3-7] [MQTT3-3.1.3-8] [MQTT3-3.1.3-9]; MQTT 3.1
+        // requires an identifier.
         let nameless = id_len == 0
             && match connect.version {
                 Version::V31 => true,
@@ -204,7 +205,7 @@ impl Shard {
         Flow::Ended
     }
 
-    /// The session of a client, if there is one.
+    /// The session of a client, if there is one [MQTT-3.1.3-2] [MQTT3-3.1.3-2].
     pub(super) fn find_client(&self, client_id: &str) -> Option<u32> {
         let hash = self.placement.hash(client_id.as_bytes()) as u32;
         self.clients
@@ -244,7 +245,7 @@ impl Shard {
 
     /// Ends what stands in the way of a new connection and returns the session to resume, if any [MQTT-3.1.2-4]
     /// [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.4-3] [MQTT-3.1.4-4] [MQTT3-3.1.2-4] [MQTT3-3.1.2-5] [MQTT3-3.1.2-6]
-    /// [MQTT3-3.1.4-2].
+    /// [MQTT3-3.1.4-2] [MQTT3-3.1.4-3].
     fn settle_old_session(&mut self, clean_start: bool, client_id: &str, fx: &mut Effects) -> Option<u32> {
         let old = self.find_client(client_id)?;
         if self.hub.sessions.get(old)?.conn.is_some() {
@@ -290,8 +291,8 @@ impl Shard {
         session
     }
 
-    /// Sets what a connection brings to its session. Request Problem Information needs no memory: acknowledgements carry
-    /// neither reason strings nor user properties to anybody [MQTT-3.1.2-29].
+    /// Sets what a connection brings to its session. Request Problem Information needs no memory: acknowledgements
+    /// carry neither reason strings nor user properties to anybody [MQTT-3.1.2-29].
     fn bind(&mut self, session: u32, conn: ConnId, connect: &Connect<'_>) {
         let open = self.conns.get_mut(conn).expect("open");
         open.phase = Phase::Live(session);
@@ -305,6 +306,7 @@ impl Shard {
         let held = self.hub.sessions.get_mut(session).expect("session to bind");
         held.conn = Some(conn);
         held.version = connect.version;
+        // [MQTT-3.1.2-27]
         let aliases = properties.topic_alias_maximum.min(settings.max_topic_alias);
         held.flags = Flags {
             bridge: connect.bridge,
@@ -346,8 +348,8 @@ impl Shard {
         held.shrink();
     }
 
-    /// Appends the CONNACK, before anything else is sent [MQTT-3.2.0-1] [MQTT3-3.2.0-1]. False if it does not fit what
-    /// the client takes.
+    /// Appends the CONNACK, once [MQTT-3.2.0-2] and before anything else is sent [MQTT-3.2.0-1] [MQTT3-3.2.0-1]. False
+    /// if it does not fit what the client takes.
     fn send_connack(
         &self,
         session: u32,

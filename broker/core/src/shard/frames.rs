@@ -1,5 +1,5 @@
-//! Frames of one message, encoded once for each layout and then copied: subscribers of the same protocol family, QoS and
-//! RETAIN flag get the same bytes but for the packet identifier.
+//! Frames of one message, encoded once for each layout and then copied: subscribers of the same protocol family, QoS
+//! and RETAIN flag get the same bytes but for the packet identifier.
 
 use alloc::vec::Vec;
 use ringmq_wire::{PublishOut, Version};

@@ -1,7 +1,7 @@
 //! Sessions and how a message reaches one: sent now, put into the window, queued, or dropped and counted.
 //!
-//! This is the part of a shard that a fan-out changes while it walks the index of subscriptions, so it stands apart from
-//! the index. It knows nothing of matching and of other shards.
+//! This is the part of a shard that a fan-out changes while it walks the index of subscriptions, so it stands apart
+//! from the index. It knows nothing of matching and of other shards.
 
 use super::frames::Frames;
 use crate::counters::Counters;
@@ -69,7 +69,8 @@ struct Form {
 }
 
 impl Hub {
-    /// Gives a message to one session.
+    /// Gives a message to one session, once for each of its matching subscriptions at the QoS of that subscription
+    /// [MQTT3-3.3.5-1].
     #[inline]
     pub(super) fn deliver(&mut self, target: Target, once: &mut Once<'_>, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(target.session) else { return };
@@ -105,7 +106,8 @@ impl Hub {
                 self.defer(target, qos, retain, once, fx);
                 return;
             }
-            // [MQTT-4.3.1-1] [MQTT3-4.3.1-1]
+            // [MQTT-4.3.1-1] [MQTT3-4.3.1-1]; as it came, so in its order [MQTT-4.6.0-5] [MQTT3-4.6.0-5]
+            // [MQTT3-4.6.0-6].
             let form = Form { qos, retain, dup: false, packet_id: 0, subscription_id };
             match write(session, conn, once.passing, form, once.frames.as_deref_mut(), self.now_ms, fx) {
                 Written::Sent => self.counters.messages_qos0_sent += 1,
@@ -125,6 +127,7 @@ impl Hub {
             self.defer(target, qos, retain, once, fx);
             return;
         }
+        // Kept until it is acknowledged [MQTT-4.3.2-2] [MQTT-4.3.2-3] [MQTT-4.3.3-2] [MQTT-4.3.3-3] [MQTT3-4.3.2-1].
         let outgoing = Outgoing { message: once.keep(), qos, retain, subscription_id, via: target.via };
         let packet_id = delivery.launch(self.now_ms, outgoing).expect("an identifier is free");
         let form = Form { qos, retain, dup: false, packet_id, subscription_id };
@@ -143,7 +146,7 @@ impl Hub {
         }
     }
 
-    /// Queues a message for a session that cannot take it now.
+    /// Queues a message for a session that cannot take it now, until it can or comes back [MQTT-4.8.2-4].
     #[cold]
     fn defer(&mut self, target: Target, qos: QoS, retain: bool, once: &mut Once<'_>, fx: &mut Effects) {
         let session = self.sessions.get_mut(target.session).expect("session to deliver to");
@@ -297,7 +300,8 @@ impl Hub {
         self.window_opened(from, fx);
     }
 
-    /// PUBREC from a subscriber [MQTT-4.3.3-4] [MQTT3-4.3.3-1]. A refusal ends the exchange [MQTT-4.4.0-2].
+    /// PUBREC from a subscriber [MQTT-4.3.3-4] [MQTT-4.3.3-5] [MQTT3-4.3.3-1], also if the message has expired
+    /// meanwhile [MQTT-4.3.3-13]. A refusal ends the exchange [MQTT-4.4.0-2].
     pub(super) fn received(&mut self, from: u32, packet_id: u16, reason: ReasonCode, fx: &mut Effects) {
         let session = self.sessions.get_mut(from).expect("live session");
         let conn = session.conn.expect("live session");
@@ -364,7 +368,7 @@ impl Hub {
     }
 }
 
-/// [MQTT-3.8.4-8] [MQTT-3.3.4-2] [MQTT3-3.8.4-6]; the higher of the two if the operator wants it so.
+/// [MQTT-3.8.4-8] [MQTT-3.3.4-2]; the higher of the two if the operator wants it so.
 fn delivery_qos(settings: &Settings, published: QoS, options: SubOptions) -> QoS {
     let granted = QoS::from_bits(options.qos()).expect("granted QoS");
     if settings.upgrade_qos { published.max(granted) } else { published.min(granted) }

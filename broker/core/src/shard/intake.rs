@@ -126,7 +126,7 @@ impl Shard {
         fx: &mut Effects,
     ) -> Flow {
         match packet {
-            // Receiving an acknowledgement never depends on the window [MQTT-3.3.4-10] [MQTT-4.9.0-3].
+            // Receiving an acknowledgement never depends on the window [MQTT-3.3.4-8] [MQTT-3.3.4-10] [MQTT-4.9.0-3].
             Packet::PubAck(ack) => self.hub.acknowledged(session, ack.packet_id, fx),
             Packet::PubRec(ack) => self.hub.received(session, ack.packet_id, ack.reason, fx),
             Packet::PubComp(ack) => self.hub.completed(session, ack.packet_id, fx),
@@ -172,7 +172,8 @@ impl Shard {
         }
     }
 
-    /// Closes a connection that has no session.
+    /// Closes a connection that has no session: without a DISCONNECT, which only follows a CONNACK of success
+    /// [MQTT-3.14.0-1], and without looking at what else it sent [MQTT3-3.1.4-5].
     pub(super) fn shut(&mut self, conn: ConnId, fx: &mut Effects) {
         if let Some(closed) = self.conns.close(conn) {
             if let Some(timer) = closed.timer {

@@ -61,7 +61,7 @@ impl Shard {
             }
             held.expiry_s = expiry_s;
         }
-        // [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT3-3.14.4-3] [MQTT3-3.1.2-10]
+        // [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT3-3.14.4-2] [MQTT3-3.1.2-10]
         let with_will = disconnect.reason != ReasonCode::NORMAL_DISCONNECTION;
         self.end(session, End::Goodbye { with_will }, fx);
         Flow::Ended
@@ -73,6 +73,7 @@ impl Shard {
         let conn = held.conn.take().expect("live session");
         if let Some(reason) = why.reason().filter(|reason| held.version.is_v5() && reason.is_disconnect()) {
             // [MQTT-3.14.2-1] [MQTT-3.14.2-3] [MQTT-4.13.2-1]; nothing follows it [MQTT-3.14.4-1] [MQTT-3.14.4-2].
+            // Without a Session Expiry Interval [MQTT-3.14.2-2].
             let farewell = Disconnect::with_reason(reason);
             let _fits = farewell.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn));
         }
@@ -125,6 +126,7 @@ impl Shard {
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
         let Some(extra) = &mut held.extra else { return };
         extra.will_due_ms = None;
+        // [MQTT3-3.1.2-12]
         let Some(Will { message, expiry_s, .. }) = extra.will.take() else { return };
         let expiry_ms =
             expiry_s.map_or(self.default_expiry_ms(), |expiry_s| self.hub.now_ms + u64::from(expiry_s) * 1000);
@@ -140,7 +142,8 @@ impl Shard {
         })
     }
 
-    /// Ends a session without a connection: its will, its subscriptions, what it had to deliver.
+    /// Ends a session without a connection: its will, its subscriptions, what it had to deliver. What it retained stays
+    /// [MQTT3-3.1.2-7].
     pub(super) fn terminate(&mut self, session: u32, fx: &mut Effects) {
         self.publish_will(session, fx);
         let held = self.hub.sessions.get_mut(session).expect("session to terminate");

@@ -135,6 +135,7 @@ impl Shard {
             properties: publish.properties.forwardable(&mut scratch),
             payload: publish.payload,
         };
+        // At QoS 1 nothing is remembered: the same identifier is a new message next time [MQTT-4.3.2-5].
         let acknowledge_to = (publish.qos != QoS::AtMostOnce).then_some(session);
         let taken = self.take_in(&passing, acknowledge_to, fx);
         self.scratch = scratch;

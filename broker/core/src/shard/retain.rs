@@ -81,9 +81,9 @@ impl Shard {
         (ticket != 0).then_some(ticket)
     }
 
-    /// Stores a message [MQTT-3.3.1-5] [MQTT3-3.3.1-5], or clears its topic if it is empty [MQTT-3.3.1-6]
-    /// [MQTT-3.3.1-7] [MQTT3-3.3.1-10] [MQTT3-3.3.1-11]. Only messages with the RETAIN flag come here [MQTT-3.3.1-8]
-    /// [MQTT3-3.3.1-12].
+    /// Stores a message in place of the one before [MQTT-3.3.1-5] [MQTT3-3.3.1-5] [MQTT3-3.3.1-7], or clears its topic
+    /// if it is empty [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT3-3.3.1-10] [MQTT3-3.3.1-11]. Only messages with the RETAIN
+    /// flag come here [MQTT-3.3.1-8] [MQTT3-3.3.1-12].
     pub(super) fn store_retained(&mut self, passing: &Publication<'_>) {
         if passing.payload.is_empty() {
             self.retained.remove(passing.topic);

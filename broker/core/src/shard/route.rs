@@ -1,8 +1,8 @@
 //! Matching: to which sessions here, and to which other shards, a message goes.
 //!
-//! A message with few subscribers is delivered at once. One with many is delivered in slices over several turns, so that
-//! a ping never waits for the end of a fan-out; messages for a filter whose fan-out is not finished queue up behind it,
-//! which keeps their order.
+//! A message with few subscribers is delivered at once. One with many is delivered in slices over several turns, so
+//! that a ping never waits for the end of a fan-out; messages for a filter whose fan-out is not finished queue up
+//! behind it, which keeps their order.
 
 use super::Shard;
 use super::hub::{Once, Target};
@@ -79,7 +79,8 @@ impl Shard {
         Routed { matched, congested }
     }
 
-    /// Sends a message to the subscribers on this shard, and to one member of each shared group at home here.
+    /// Sends a message to the subscribers on this shard whose filters match [MQTT-3.3.2-3] [MQTT3-3.3.2-3], and to one
+    /// member of each shared group at home here.
     pub(super) fn route_here(&mut self, passing: &Publication<'_>, fx: &mut Effects) -> bool {
         if passing.expired(self.hub.now_ms) {
             self.hub.counters.delivery_dropped_expired += 1;

@@ -1,8 +1,8 @@
 //! Shared subscriptions (section 4.8.2; EMQX: `$share/<group>/<filter>` and `$queue/<filter>`).
 //!
-//! A group is at home on the shard that its name and filter hash to. Only the home announces interest in the filter, and
-//! only the home picks: members elsewhere get what it picked for them by the mesh. A message whose member is gone comes
-//! back and is given to another.
+//! A group is at home on the shard that its name and filter hash to. Only the home announces interest in the filter,
+//! and only the home picks: members elsewhere get what it picked for them by the mesh. A message whose member is gone
+//! comes back and is given to another.
 
 use super::Shard;
 use super::hub::{Once, Target};

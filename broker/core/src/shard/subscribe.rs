@@ -89,11 +89,13 @@ impl Shard {
         fx: &mut Effects,
     ) -> Result<Granted<'a>, ReasonCode> {
         let settings = self.hub.settings.clone();
-        // [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT3-4.7.1-2] [MQTT3-4.7.1-3]
+        // [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT3-4.7.0-1] [MQTT3-4.7.1-1] [MQTT3-4.7.1-2]
+        // [MQTT3-4.7.1-3]
         let parsed = filter::parse(raw).map_err(|_| ReasonCode::TOPIC_FILTER_INVALID)?;
         if parsed.levels > settings.max_topic_levels {
             return Err(ReasonCode::TOPIC_FILTER_INVALID);
         }
+        // [MQTT3-3.8.3-2]
         if parsed.wildcard && !settings.wildcard_subscription {
             return Err(ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED);
         }
@@ -168,7 +170,7 @@ impl Shard {
         self.hub.counters.subscriptions += 1;
     }
 
-    /// [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-3.9.3-1] [MQTT3-3.8.4-2] [MQTT3-2.3.1-7] [MQTT3-3.9.3-1]
+    /// [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-3.9.3-1] [MQTT3-3.8.4-2] [MQTT3-2.3.1-7]
     fn send_suback(&mut self, session: u32, conn: ConnId, packet_id: u16, codes: &[u8], fx: &mut Effects) {
         let held = self.hub.sessions.get(session).expect("live session");
         let suback = SubAck { packet_id, codes, properties: AckProperties::NONE };
@@ -177,8 +179,8 @@ impl Shard {
         }
     }
 
-    /// Another shard has answered what a SUBACK waits for, and may have a replay ready; the SUBACK goes out with the last
-    /// answer.
+    /// Another shard has answered what a SUBACK waits for, and may have a replay ready; the SUBACK goes out with the
+    /// last answer.
     pub(super) fn suback_answered(
         &mut self,
         to: SessionRef,
@@ -208,7 +210,7 @@ impl Shard {
     }
 
     /// UNSUBSCRIBE from a live client [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-4] [MQTT-3.10.4-6] [MQTT3-3.10.4-1]
-    /// [MQTT3-3.10.4-2] [MQTT3-3.10.4-6]. What is in the window or queued already is still delivered [MQTT-3.10.4-3]
+    /// [MQTT3-3.10.4-2]. What is in the window or queued already is still delivered [MQTT-3.10.4-3]
     /// [MQTT3-3.10.4-3].
     pub(super) fn unsubscribe(
         &mut self,

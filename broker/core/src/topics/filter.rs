@@ -126,7 +126,7 @@ fn check_wildcards(filter: &str) -> Result<bool, FilterError> {
 #[must_use]
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
-        return false; // [MQTT-4.7.2-1]
+        return false; // [MQTT-4.7.2-1] [MQTT3-4.7.2-1]
     }
     let mut topic_levels = topic.split('/');
     for filter_level in filter.split('/') {

@@ -35,7 +35,11 @@ impl DriverKind {
     /// True if [`run`](crate::run) can run it in this build. The kernel may still refuse: see [`probe`](crate::probe()).
     #[must_use]
     pub const fn is_built_in(self) -> bool {
-        matches!(self, Self::Uring | Self::Epoll)
+        match self {
+            Self::Uring | Self::Epoll => true,
+            Self::Monoio => cfg!(feature = "monoio"),
+            Self::Glommio => cfg!(feature = "glommio"),
+        }
     }
 }
 

@@ -14,6 +14,8 @@
 //! affair), and any knowledge of MQTT.
 
 mod clock;
+#[cfg(any(feature = "monoio", feature = "glommio"))]
+mod comparison;
 mod control;
 mod epoll;
 mod kind;
@@ -52,7 +54,12 @@ pub fn run<M: Machine>(kind: DriverKind, setup: Setup, machine: M) -> io::Result
     match kind {
         DriverKind::Uring => uring::run(setup, machine),
         DriverKind::Epoll => epoll::run(setup, machine),
-        DriverKind::Monoio | DriverKind::Glommio => Err(io::Error::new(
+        #[cfg(feature = "monoio")]
+        DriverKind::Monoio => comparison::run_on_monoio(setup, machine),
+        #[cfg(feature = "glommio")]
+        DriverKind::Glommio => comparison::run_on_glommio(setup, machine),
+        #[cfg(not(all(feature = "monoio", feature = "glommio")))]
+        kind => Err(io::Error::new(
             io::ErrorKind::Unsupported,
             format!(
                 "the {kind} driver is not built in: build with `--features {kind}`, or use --driver uring or epoll"

@@ -34,6 +34,12 @@ pub(crate) fn shut_sending(fd: RawFd) {
     let _ = with_socket(fd, |socket| socket.shutdown(std::net::Shutdown::Write));
 }
 
+/// Ends both directions: whoever waits for the socket is told.
+#[cfg(any(feature = "monoio", feature = "glommio"))]
+pub(crate) fn shut_both(fd: RawFd) {
+    let _ = with_socket(fd, |socket| socket.shutdown(std::net::Shutdown::Both));
+}
+
 /// Error number pending on a socket, 0 if none.
 pub(crate) fn take_error(fd: RawFd) -> i32 {
     match with_socket(fd, Socket::take_error) {

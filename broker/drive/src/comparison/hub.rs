@@ -1,31 +1,35 @@
 //! The machine, shared by all tasks of a shard, and the turn that ends when they have run.
 
 use super::signal::{Signal, either};
-use super::sockets::{Conn, SETTLED, Sockets};
+use super::sockets::{Conn, DEPARTING, ENDED, FLUSHING, OPEN, PAUSED, SETTLED, Sockets};
 use super::tasks;
-use super::{Runtime, number};
+use super::{Lent, Runtime, number};
 use crate::clock;
 use crate::options::Setup;
 use crate::shard::{Shard, Transport, Wait, earliest};
 use crate::socket;
 use crate::stats::Stats;
-use ringmq_core::machine::{ConnId, Input, Machine, Origin, ShardId, Time};
+use ringmq_core::machine::{CloseCause, ConnId, Input, Origin, ShardId, Time};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 /// How long tasks have to end once the shard is done.
 const ENDING_MAX: Duration = Duration::from_secs(1);
 
+/// Most bytes given to one write. A longer output takes several, so that a task's buffer stays small.
+const WRITE_BYTES_MAX: usize = 64 * 1024;
+
 /// Most idle write buffers kept for reuse.
 const SPARE_BUFFERS_MAX: usize = 256;
 
 /// What the tasks share. Whoever borrows the state gives it back before it awaits.
-pub(super) struct Hub<R: Runtime, M> {
-    state: RefCell<State<R, M>>,
+pub(super) struct Hub<R: Runtime> {
+    runtime: R,
+    state: RefCell<State<R>>,
     /// For the task that ends turns.
     turn: Signal,
     /// For the task that watches the clock: an earlier deadline, or the end.
@@ -39,8 +43,8 @@ pub(super) struct Hub<R: Runtime, M> {
 }
 
 /// What the tasks share.
-pub(super) struct State<R: Runtime, M> {
-    pub(super) shard: Shard<M>,
+pub(super) struct State<R: Runtime> {
+    pub(super) shard: Shard<Lent>,
     pub(super) sockets: Sockets<R>,
     dirty: Vec<ConnId>,
     /// The clock has been read in this turn.
@@ -63,12 +67,12 @@ enum Next {
 
 /// Runs one shard in the runtime whose task this is. Its counters, and whether all tasks have ended: if not, the kernel
 /// may still use their buffers, and the runtime must not be dropped.
-pub(super) async fn drive<R: Runtime, M: Machine + 'static>(setup: Setup, machine: M) -> io::Result<(Stats, bool)> {
-    let hub = Hub::start(setup, machine)?;
+pub(super) async fn drive<R: Runtime>(setup: Setup, machine: Lent) -> io::Result<(Stats, bool)> {
+    let hub = Hub::<R>::start(setup, machine)?;
     loop {
         match hub.end_turn() {
             Next::Wait => hub.turn.wait().await,
-            Next::Again => R::breathe().await,
+            Next::Again => hub.runtime.breathe().await,
             Next::Done => break,
         }
     }
@@ -77,8 +81,8 @@ pub(super) async fn drive<R: Runtime, M: Machine + 'static>(setup: Setup, machin
     Ok((stats, hub.tasks.get() == 0))
 }
 
-impl<R: Runtime, M: Machine + 'static> Hub<R, M> {
-    fn start(mut setup: Setup, machine: M) -> io::Result<Rc<Self>> {
+impl<R: Runtime> Hub<R> {
+    fn start(mut setup: Setup, machine: Lent) -> io::Result<Rc<Self>> {
         // The event loop is the runtime's, and so is the decision to spin.
         setup.options.spin = Duration::ZERO;
         let (shard, listeners) = Shard::new(setup, machine);
@@ -89,15 +93,9 @@ impl<R: Runtime, M: Machine + 'static> Hub<R, M> {
         let doorbell = unsafe { BorrowedFd::borrow_raw(doorbell) }.try_clone_to_owned()?;
         let descriptors = listeners.iter().map(AsRawFd::as_raw_fd).collect();
         let sockets = Sockets::new(&shard.cx, descriptors);
-        let state = State {
-            shard,
-            sockets,
-            dirty: Vec::new(),
-            fresh: false,
-            parked: false,
-            spare_buffers: Vec::new(),
-        };
+        let state = State { shard, sockets, dirty: Vec::new(), fresh: false, parked: false, spare_buffers: Vec::new() };
         let hub = Rc::new(Self {
+            runtime: R::new()?,
             state: RefCell::new(state),
             turn: Signal::default(),
             timer: Signal::default(),
@@ -128,10 +126,15 @@ impl<R: Runtime, M: Machine + 'static> Hub<R, M> {
     }
 
     /// Does something with the state, after which a turn is due.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut State<R, M>) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut State<R>) -> T) -> T {
         let result = work(&mut self.state.borrow_mut());
         self.turn.raise();
         result
+    }
+
+    /// Does something with the state that needs no turn.
+    pub(super) fn aside<T>(&self, work: impl FnOnce(&mut State<R>) -> T) -> T {
+        work(&mut self.state.borrow_mut())
     }
 
     /// Ends the turn.
@@ -155,7 +158,7 @@ impl<R: Runtime, M: Machine + 'static> Hub<R, M> {
 
     /// A connection the machine knows has no stream.
     fn lose(&self, conn: &Conn<R>, error: &io::Error) {
-        let cause = ringmq_core::machine::CloseCause::Error(number(error));
+        let cause = CloseCause::Error(number(error));
         self.with(|state| {
             if state.sockets.is_open(conn.id) {
                 state.step(Input::Closed { conn: conn.id, cause });
@@ -224,7 +227,7 @@ impl<R: Runtime, M: Machine + 'static> Hub<R, M> {
     }
 }
 
-impl<R: Runtime, M: Machine> State<R, M> {
+impl<R: Runtime> State<R> {
     /// One step of the machine, at this turn's time.
     pub(super) fn step(&mut self, input: Input<'_>) {
         self.freshen();
@@ -239,10 +242,7 @@ impl<R: Runtime, M: Machine> State<R, M> {
         }
     }
 
-    fn end_turn(&mut self, hub: &Hub<R, M>) -> Next
-    where
-        M: 'static,
-    {
+    fn end_turn(&mut self, hub: &Hub<R>) -> Next {
         self.freshen();
         if std::mem::take(&mut self.parked) {
             self.shard.cx.awake();
@@ -289,15 +289,86 @@ impl<R: Runtime, M: Machine> State<R, M> {
         Next::Wait
     }
 
-    /// A buffer for a task that has something to write.
-    pub(super) fn spare_buffer(&mut self) -> Vec<u8> {
-        self.spare_buffers.pop().unwrap_or_default()
+    /// What ends a read of this connection, if it may still go to another shard: that is decided before it is answered.
+    pub(super) fn interrupt_for(&self, conn: &Conn<R>) -> Option<Rc<R::Interrupt>> {
+        if conn.has(SETTLED) || self.shard.cx.fx.outbox.unsent(conn.id) > 0 {
+            conn.interrupt.take();
+        }
+        conn.interrupt.borrow().clone()
     }
 
-    /// Takes a buffer back.
-    pub(super) fn keep_buffer(&mut self, buffer: Vec<u8>) {
+    /// A read has ended; `buffer` starts with what it brought.
+    pub(super) fn received(&mut self, conn: &Conn<R>, result: io::Result<usize>, buffer: &[u8]) {
+        match result {
+            Ok(0) => self.ended(conn, CloseCause::Peer),
+            Ok(count) if conn.has(OPEN) => {
+                self.shard.cx.stats.receives += 1;
+                self.shard.cx.stats.received_bytes += count as u64;
+                self.step(Input::Received { conn: conn.id, bytes: &buffer[..count] });
+            }
+            Ok(count) => self.sockets.keep_for_departure(conn, &buffer[..count]),
+            Err(error) => match number(&error) {
+                libc::ECANCELED | libc::EINTR => {}
+                error => self.ended(conn, CloseCause::Error(error)),
+            },
+        }
+    }
+
+    /// The peer's side has ended. What the machine has queued by now is still sent if that is possible.
+    fn ended(&mut self, conn: &Conn<R>, cause: CloseCause) {
+        conn.set(ENDED);
+        if conn.has(DEPARTING) {
+            return;
+        }
+        if conn.has(OPEN) {
+            conn.unset(OPEN | PAUSED);
+            self.step(Input::Closed { conn: conn.id, cause });
+            if cause == CloseCause::Peer {
+                self.sockets.flush_and_close(conn, &mut self.shard.cx);
+                return;
+            }
+        } else if cause == CloseCause::Peer && conn.has(FLUSHING) {
+            return;
+        }
+        self.sockets.kill(conn, &mut self.shard.cx);
+    }
+
+    /// The next bytes to write, copied: the outbox lends its own, but the runtime wants to own what it writes.
+    pub(super) fn output(&mut self, conn: &Conn<R>) -> Option<Vec<u8>> {
+        let outbox = &mut self.shard.cx.fx.outbox;
+        if outbox.rest_of_send(conn.id).is_empty() {
+            outbox.start_send(conn.id)?;
+        }
+        let rest = outbox.rest_of_send(conn.id);
+        let mut buffer = self.spare_buffers.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(&rest[..rest.len().min(WRITE_BYTES_MAX)]);
+        Some(buffer)
+    }
+
+    /// A write of what [`State::output`] gave has ended.
+    pub(super) fn sent(&mut self, conn: &Conn<R>, result: io::Result<usize>, buffer: Vec<u8>) {
+        let offered = buffer.len();
         if self.spare_buffers.len() < SPARE_BUFFERS_MAX {
             self.spare_buffers.push(buffer);
+        }
+        if !conn.may_write() {
+            return;
+        }
+        let cx = &mut self.shard.cx;
+        match result {
+            Ok(count) => {
+                cx.stats.sends += 1;
+                cx.stats.sent_bytes += count as u64;
+                cx.stats.short_sends += u64::from(count < offered);
+                if cx.fx.outbox.sent(conn.id, count).drained && conn.has(OPEN) {
+                    self.step(Input::Drained { conn: conn.id });
+                }
+            }
+            Err(error) => match number(&error) {
+                libc::EINTR | libc::EAGAIN => {}
+                error => self.ended(conn, CloseCause::Error(error)),
+            },
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) use on_glommio::run as run_on_glommio;
 #[cfg(feature = "monoio")]
 pub(crate) use on_monoio::run as run_on_monoio;
 
+use ringmq_core::machine::{Effects, Input, Machine, Time};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
@@ -52,6 +53,9 @@ pub(super) trait Runtime: Sized + 'static {
     /// A descriptor whose counter can be waited for and is reset by that.
     type Doorbell: 'static;
 
+    /// Called once, on the runtime.
+    fn new() -> io::Result<Self>;
+
     /// Runs a task beside the others.
     fn spawn(task: impl Future<Output = ()> + 'static);
 
@@ -59,7 +63,7 @@ pub(super) trait Runtime: Sized + 'static {
     fn sleep(length: Duration) -> impl Future<Output = ()>;
 
     /// Lets other tasks run, and what the kernel has completed reach them.
-    fn breathe() -> impl Future<Output = ()>;
+    fn breathe(&self) -> impl Future<Output = ()>;
 
     /// Takes over a listening socket.
     fn listener(fd: OwnedFd) -> io::Result<Self::Listener>;
@@ -90,7 +94,7 @@ pub(super) trait Runtime: Sized + 'static {
         interrupt: Option<&Self::Interrupt>,
     ) -> impl Future<Output = (io::Result<usize>, Vec<u8>)>;
 
-    /// Interrupts the read that was given this, or the next that is.
+    /// Interrupts the read that was given this.
     fn interrupt(interrupt: &Self::Interrupt);
 
     /// Writes as much as fits.
@@ -101,6 +105,32 @@ pub(super) trait Runtime: Sized + 'static {
 
     /// Waits until the doorbell has been rung, and resets it.
     fn hear(doorbell: &Self::Doorbell) -> impl Future<Output = io::Result<()>>;
+}
+
+/// The caller's machine. Runtimes want tasks that borrow nothing, although these all end before the caller goes on.
+pub(super) struct Lent(&'static mut dyn Machine);
+
+impl Lent {
+    /// # Safety
+    /// What is returned must not be used after the borrow has ended; to drop it later is harmless.
+    unsafe fn new(machine: &mut dyn Machine) -> Self {
+        // SAFETY: only the lifetime changes, and the caller answers for it.
+        Self(unsafe { std::mem::transmute::<&mut dyn Machine, &'static mut dyn Machine>(machine) })
+    }
+}
+
+impl Machine for Lent {
+    fn handle(&mut self, now: Time, input: Input<'_>, fx: &mut Effects) {
+        self.0.handle(now, input, fx);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.0.deadline()
+    }
+
+    fn busy(&self) -> bool {
+        self.0.busy()
+    }
 }
 
 /// The error number of a failure.

@@ -47,7 +47,7 @@ pub(super) struct Conn<R: Runtime> {
     /// For the task that writes: there are bytes, or it may end.
     pub(super) writing: Signal,
     /// While it may go to another shard: ends a read that is under way.
-    pub(super) interrupt: RefCell<Option<R::Interrupt>>,
+    pub(super) interrupt: RefCell<Option<Rc<R::Interrupt>>>,
     /// Given back by the task that writes at its end.
     pub(super) writer: RefCell<Option<R::Writer>>,
 }
@@ -63,6 +63,16 @@ impl<R: Runtime> Conn<R> {
 
     pub(super) fn unset(&self, flags: u8) {
         self.flags.set(self.flags.get() & !flags);
+    }
+
+    /// False once nothing more is to be read.
+    pub(super) fn may_read(&self) -> bool {
+        !self.has(ENDED | DEPARTING | DEAD)
+    }
+
+    /// False once nothing more is to be written.
+    pub(super) fn may_write(&self) -> bool {
+        !self.has(LINGERING | DEPARTING | DEAD)
     }
 }
 
@@ -126,7 +136,7 @@ impl<R: Runtime> Sockets<R> {
             flags: Cell::new(OPEN),
             reading: Signal::default(),
             writing: Signal::default(),
-            interrupt: RefCell::new(self.movable.then(R::Interrupt::default)),
+            interrupt: RefCell::new(self.movable.then(Rc::default)),
             writer: RefCell::new(None),
         });
         *self.table.at_mut(slot) = Some(Rc::clone(&conn));

@@ -1,29 +1,20 @@
 //! What runs for a connection, a listener, the clock and the doorbell.
 
-use super::hub::{Hub, State};
+use super::hub::Hub;
 use super::signal::either;
-use super::sockets::{Conn, Connect, DEAD, DEPARTING, ENDED, FLUSHING, LINGERING, OPEN, PAUSED, SETTLED};
+use super::sockets::{Conn, Connect, FLUSHING, PAUSED};
 use super::{Runtime, number};
 use crate::links::HandedOver;
-use crate::shard::{ACCEPT_PAUSE, Transport, until};
+use crate::shard::{ACCEPT_PAUSE, until};
 use crate::socket;
-use ringmq_core::machine::{CloseCause, Input, Machine, Origin};
-use std::future::pending;
+use ringmq_core::machine::Origin;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 
-/// Most bytes given to one write. A longer output takes several, so that a task's buffer stays small.
-const WRITE_BYTES_MAX: usize = 64 * 1024;
-
 /// Accepts from one listener.
-pub(super) async fn accept<R: Runtime, M: Machine + 'static>(
-    hub: Rc<Hub<R, M>>,
-    listener: R::Listener,
-    fd: RawFd,
-    number: u16,
-) {
+pub(super) async fn accept<R: Runtime>(hub: Rc<Hub<R>>, listener: R::Listener, fd: RawFd, index: u16) {
     loop {
         let accepted = R::accept(&listener).await;
         if !hub.with(|state| state.sockets.accepting) {
@@ -33,9 +24,9 @@ pub(super) async fn accept<R: Runtime, M: Machine + 'static>(
             Ok((stream, peer)) => {
                 hub.with(|state| state.shard.cx.stats.accepted += 1);
                 let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                hub.open(stream, number, peer, Origin::Accepted { listener: number });
+                hub.open(stream, index, peer, Origin::Accepted { listener: index });
             }
-            Err(error) => match super::number(&error) {
+            Err(error) => match number(&error) {
                 libc::EINTR | libc::ECONNABORTED | libc::ENOTCONN => {}
                 error => {
                     if socket::is_exhaustion(error) {
@@ -49,7 +40,7 @@ pub(super) async fn accept<R: Runtime, M: Machine + 'static>(
 }
 
 /// Opens a connection that the machine asked for.
-pub(super) async fn connect<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<R, M>>, wanted: Connect) {
+pub(super) async fn connect<R: Runtime>(hub: Rc<Hub<R>>, wanted: Connect) {
     let Connect { token, remote, local } = wanted;
     let connected = match start_connect(remote, local) {
         Ok(fd) => R::connected(fd).await,
@@ -76,7 +67,7 @@ fn start_connect(remote: SocketAddr, local: Option<SocketAddr>) -> io::Result<st
 }
 
 /// Wakes the turn when what is armed has come.
-pub(super) async fn watch_clock<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<R, M>>) {
+pub(super) async fn watch_clock<R: Runtime>(hub: Rc<Hub<R>>) {
     while !hub.closing.get() {
         match hub.armed.get() {
             Some(at) => either(hub.timer.wait(), R::sleep(until(at))).await,
@@ -87,7 +78,7 @@ pub(super) async fn watch_clock<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<R,
 }
 
 /// Wakes the turn when another thread rings.
-pub(super) async fn hear_doorbell<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<R, M>>, doorbell: R::Doorbell) {
+pub(super) async fn hear_doorbell<R: Runtime>(hub: Rc<Hub<R>>, doorbell: R::Doorbell) {
     while !hub.closing.get() {
         if R::hear(&doorbell).await.is_err() {
             // Without it nobody could wake the shard: look now and then instead.
@@ -98,22 +89,19 @@ pub(super) async fn hear_doorbell<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<
 }
 
 /// Serves a connection: reads from it until it ends, and sees to its end.
-pub(super) async fn read<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<R, M>>, conn: Rc<Conn<R>>, stream: R::Stream) {
+pub(super) async fn read<R: Runtime>(hub: Rc<Hub<R>>, conn: Rc<Conn<R>>, stream: R::Stream) {
     let (mut reader, writer) = R::split(stream);
     hub.spawn(write(Rc::clone(&hub), Rc::clone(&conn), writer));
-    let capacity = hub.with(|state| state.shard.cx.options.receive_buffer_bytes as usize);
+    let capacity = hub.aside(|state| state.shard.cx.options.receive_buffer_bytes as usize);
     let mut buffer = Vec::with_capacity(capacity);
     while conn.may_read() {
         if conn.has(PAUSED) {
             conn.reading.wait().await;
             continue;
         }
-        let interrupt = hub.with(|state| state.interrupt_for(&conn));
+        let interrupt = hub.aside(|state| state.interrupt_for(&conn));
         let result;
-        (result, buffer) = R::read(&mut reader, buffer, interrupt.as_ref()).await;
-        if let Some(interrupt) = interrupt {
-            *conn.interrupt.borrow_mut() = Some(interrupt);
-        }
+        (result, buffer) = R::read(&mut reader, buffer, interrupt.as_deref()).await;
         hub.with(|state| state.received(&conn, result, &buffer));
     }
     drop(buffer);
@@ -140,9 +128,9 @@ pub(super) async fn read<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<R, M>>, c
 }
 
 /// Writes what there is for a connection, one write at a time.
-async fn write<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<R, M>>, conn: Rc<Conn<R>>, mut writer: R::Writer) {
+async fn write<R: Runtime>(hub: Rc<Hub<R>>, conn: Rc<Conn<R>>, mut writer: R::Writer) {
     while conn.may_write() {
-        let Some(buffer) = hub.with(|state| state.output(&conn)) else {
+        let Some(buffer) = hub.aside(|state| state.output(&conn)) else {
             if conn.has(FLUSHING) {
                 hub.with(|state| state.sockets.linger(&conn, &mut state.shard.cx));
                 break;
@@ -151,10 +139,7 @@ async fn write<R: Runtime, M: Machine + 'static>(hub: Rc<Hub<R, M>>, conn: Rc<Co
             continue;
         };
         let (result, buffer) = R::write(&mut writer, buffer).await;
-        hub.with(|state| {
-            state.sent(&conn, result, buffer.len());
-            state.keep_buffer(buffer);
-        });
+        hub.with(|state| state.sent(&conn, result, buffer));
     }
     *conn.writer.borrow_mut() = Some(writer);
     conn.reading.raise();

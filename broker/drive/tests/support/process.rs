@@ -13,8 +13,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs a test with every driver this kernel has.
 pub fn with_each_driver(test: impl Fn(DriverKind)) {
-    for kind in [DriverKind::Epoll, DriverKind::Uring] {
-        if kind == DriverKind::Uring && ringmq_drive::probe().refusal.is_some() {
+    for kind in DriverKind::ALL.into_iter().filter(|kind| kind.is_built_in()) {
+        if kind != DriverKind::Epoll && ringmq_drive::probe().refusal.is_some() {
             continue;
         }
         test(kind);

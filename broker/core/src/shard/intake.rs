@@ -5,7 +5,9 @@ use super::leave::End;
 use super::{Flow, Shard};
 use crate::machine::{CloseHow, Command, ConnId, Effects, Origin};
 use core::net::SocketAddr;
-use ringmq_wire::{Cut, DecodeError, Frame, Packet, PacketType, ReasonCode, Version, cut, decode, encode_pingresp};
+use ringmq_wire::{
+    Ack, Cut, DecodeError, Frame, Packet, PacketType, ReasonCode, Version, cut, decode, encode_pingresp,
+};
 
 impl Shard {
     pub(super) fn opened(&mut self, conn: ConnId, peer: SocketAddr, origin: Origin, fx: &mut Effects) {
@@ -106,6 +108,13 @@ impl Shard {
         let version = held.version;
         if frame.packet_type() == Some(PacketType::Publish) {
             return self.publish(session, conn, version, frame, fx);
+        }
+        if frame.first == PacketType::PubAck.first()
+            && let Ok(ack) = Ack::decode(PacketType::PubAck, frame.body, version)
+        {
+            // As frequent as PUBLISH, and so kept out of the large enum of all packets.
+            self.hub.acknowledged(session, ack.packet_id, fx);
+            return Flow::Continue;
         }
         match decode(frame, version) {
             Ok(packet) => self.control_packet(session, conn, version, &packet, fx),

@@ -6,17 +6,20 @@
 //! gives the same run to the last bit: [`Outcome::hash`] is a hash of all of it.
 //!
 //! - [`run`] is one run; [`Shape`] says of what kind.
-//! - [`cluster`] is the same shards without faults and delays, for many clients at little cost.
+//! - [`cluster`] is the same shards without faults and delays, for many clients at little cost; [`population`]
+//!   measures what an idle client costs.
 //!
 //! Absent: system calls (the drivers' tests have them), threads (the mesh's tests under loom have them).
 
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod cluster;
 mod dice;
 mod host;
 mod interest;
 mod oracle;
+pub mod population;
 mod shape;
 mod trace;
 mod world;

@@ -50,6 +50,11 @@ impl Client {
         ctx.out.clear();
         ctx.marks.clear();
         self.stage = Stage::Connecting;
+        // [MQTT-3.1.2-4]
+        if wish.clean_start {
+            self.outgoing.clear();
+            self.incoming.clear();
+        }
         self.anonymous = wish.anonymous;
         self.receive_maximum = wish.receive_maximum.filter(|_| v5).map_or(usize::from(u16::MAX), usize::from);
         self.max_packet = wish.max_packet.filter(|_| v5).unwrap_or(MAX_PACKET_LEN);
@@ -67,7 +72,9 @@ impl Client {
                 payload_len: 16,
                 is_will: true,
                 sent_ns: ctx.now_ns,
+                origin: self.index,
                 routed: Vec::new(),
+                repeated: false,
                 acked: None,
                 shared_got: 0,
             };
@@ -146,7 +153,9 @@ impl Client {
             payload_len: len,
             is_will: false,
             sent_ns: ctx.now_ns,
+            origin: self.index,
             routed: Vec::new(),
+            repeated: false,
             acked: None,
             shared_got: 0,
         });
@@ -160,6 +169,7 @@ impl Client {
     }
 
     fn write_message(&mut self, outgoing: Outgoing, dup: bool, ctx: &mut Ctx<'_>) {
+        ctx.oracle.messages[outgoing.message].repeated |= dup;
         let message = ctx.oracle.messages[outgoing.message].clone();
         let mut body = Vec::new();
         if message.payload_len > 0 {

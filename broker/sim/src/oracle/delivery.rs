@@ -153,7 +153,7 @@ impl Oracle {
         let client = held.client;
         // [MQTT-4.6.0-5] [MQTT-4.6.0-6]
         if only_live && fresh && !shared && !message.is_will && held.sure {
-            let key = (message.publisher, message.topic.clone(), message.qos, at.qos);
+            let key = (message.origin, message.topic.clone(), message.qos, at.qos);
             let newest = held.newest.entry(key).or_insert(number);
             if *newest > number && message.routed.len() == 1 {
                 let newest = *newest;
@@ -180,7 +180,7 @@ impl Oracle {
         let (got, routed, topic, qos) = (message.shared_got, message.routed.len(), message.topic.clone(), message.qos);
         let groups = self.groups.iter().filter(|(_, filter)| super::matching::matches(filter, &topic)).count();
         // What a member that is gone had not acknowledged is given to another.
-        let again = self.member_lost && qos == 1;
+        let again = self.member_lost && qos > 0;
         if got > groups * routed && !again {
             self.fail(format!("message {number} to {topic} came to {got} members of {groups} shared groups"));
         }
@@ -196,7 +196,7 @@ fn explain(sub: &SubModel, held: &SessionModel, message: &Message, at: &Delivere
     // What was matched before the subscription ended may still come.
     let in_time =
         sub.to.is_none_or(|to| sub.group.is_some() || message.is_will || message.routed.iter().any(|at| *at <= to));
-    let own = sub.no_local && message.publisher == held.client && !message.is_will;
+    let own = sub.no_local && message.origin == held.origin && !message.is_will;
     let live = in_time && !own && at.retain == (message.retain && sub.retain_as_published);
     let replay = at.retain && message.retain && sub.replay;
     (live || replay).then_some(Explained { live, replay })
@@ -206,7 +206,9 @@ fn explain(sub: &SubModel, held: &SessionModel, message: &Message, at: &Delivere
 /// one for each time retained messages were asked for.
 fn most_deliveries(held: &SessionModel, message: &Message, clock: u64) -> usize {
     let matching = || held.subs.iter().filter(|sub| sub.from < clock && sub.matches(&message.topic));
-    let filters: BTreeSet<_> = matching().map(|sub| (&sub.group, &sub.filter)).collect();
+    let first = message.routed.first().copied().unwrap_or(0);
+    let in_time = |sub: &&SubModel| message.is_will || sub.group.is_some() || sub.to.is_none_or(|to| first <= to);
+    let filters: BTreeSet<_> = matching().filter(in_time).map(|sub| (&sub.group, &sub.filter)).collect();
     let replays = if message.retain { matching().filter(|sub| sub.replay).count() } else { 0 };
     filters.len() * message.routed.len().max(1) + replays * message.routed.len().max(1)
 }

@@ -104,8 +104,8 @@ impl Oracle {
         let message = &self.messages[entry.number];
         !all.iter().any(|other| {
             let later = other.clock > entry.clock;
-            let same_publisher = self.messages[other.number].publisher == message.publisher;
-            let after_ack = message.acked.is_some_and(|acked| acked < other.clock);
+            let same_publisher = self.messages[other.number].origin == message.origin;
+            let after_ack = !message.repeated && message.acked.is_some_and(|acked| acked < other.clock);
             later && (same_publisher || after_ack)
         })
     }
@@ -140,7 +140,7 @@ fn missed(held: &SessionModel, number: usize, message: &Message) -> Option<Strin
             .collect();
         let whole =
             chain.iter().any(|sub| sub.from < routed) && chain.iter().all(|sub| sub.to.is_none() || sub.replaced);
-        let local = chain.iter().any(|sub| sub.no_local) && message.publisher == held.client;
+        let local = chain.iter().any(|sub| sub.no_local) && message.origin == held.origin;
         if !whole || local {
             continue;
         }
@@ -155,8 +155,9 @@ fn missed(held: &SessionModel, number: usize, message: &Message) -> Option<Strin
     let total = got.acknowledged + got.at_most_once;
     (got.acknowledged < sure || total < sure + weak).then(|| {
         format!(
-            "client {} has not received message {number} (QoS {}, to {}, from {}) as often as it must: {total} of {}",
+            "client {}, link {:?}, has not received message {number} (QoS {}, to {}, from {}) as often as it must: {total} of {}",
             held.client,
+            held.link,
             message.qos,
             message.topic,
             message.publisher,

@@ -76,8 +76,13 @@ pub(crate) struct Message {
     pub(crate) is_will: bool,
     /// When it was first written, nanoseconds.
     pub(crate) sent_ns: u64,
+    /// Whose it is: messages of the same origin stay in order. Clients without a name are new with each session.
+    pub(crate) origin: usize,
     /// Each time a shard took it in to route it, on the oracle's clock.
     pub(crate) routed: Vec<u64>,
+    /// It was written more than once. A repeated QoS 2 message is acknowledged at once, even while the first is still on
+    /// its way to where it is retained.
+    pub(crate) repeated: bool,
     /// When the publisher got PUBACK or PUBREC for it.
     pub(crate) acked: Option<u64>,
     /// How many deliveries there were to members of shared groups.
@@ -98,6 +103,8 @@ pub(crate) struct Oracle {
     pub(crate) current: Vec<Option<usize>>,
     pub(crate) links: BTreeMap<LinkId, LinkModel>,
     pub(crate) wills: Vec<WillModel>,
+    /// Since when the observer sees wills.
+    pub(crate) observed_since_ns: Option<u64>,
     /// Links that must have been closed by the shard when its step is over.
     pub(crate) must_close: Vec<LinkId>,
     /// Group and filter of every shared subscription there ever was.
@@ -121,6 +128,7 @@ impl Oracle {
             current: vec![None; clients],
             links: BTreeMap::new(),
             wills: Vec::new(),
+            observed_since_ns: None,
             must_close: Vec::new(),
             groups: Vec::new(),
             member_lost: false,
@@ -147,7 +155,11 @@ impl Oracle {
         match mark {
             Mark::Connect(connect) => self.connected(link, &connect, clock),
             Mark::Publish { message } => {
+                let session = self.links.get(&link).and_then(|model| model.session);
                 let message = &mut self.messages[message];
+                if let Some(session) = session {
+                    message.origin = self.sessions[session].origin;
+                }
                 // A repeated QoS 2 message must not be routed again.
                 if message.qos < 2 || message.routed.is_empty() {
                     message.routed.push(clock);

@@ -9,6 +9,9 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// A Session Expiry Interval that means never.
 const NEVER_S: u32 = u32::MAX;
 
+/// Origins of clients without a name, one a connection, begin here.
+const FIRST_ANONYMOUS: usize = 1 << 32;
+
 /// What the model knows of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct LinkModel {
@@ -62,6 +65,8 @@ pub(crate) struct Got {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SessionModel {
     pub(crate) client: usize,
+    /// Whose messages are its own: the client, or itself if the client has given no name.
+    pub(crate) origin: usize,
     pub(crate) dead: Option<u64>,
     pub(crate) link: Option<LinkId>,
     /// Connections that it has had.
@@ -131,6 +136,7 @@ impl Oracle {
             _ => {
                 self.sessions.push(inherited.unwrap_or_else(|| SessionModel {
                     client: connect.client,
+                    origin: if connect.anonymous { FIRST_ANONYMOUS + link } else { connect.client },
                     sure: true,
                     ..SessionModel::default()
                 }));
@@ -186,6 +192,10 @@ impl Oracle {
     pub(super) fn subscribed(&mut self, link: LinkId, subscribe: &SubscribeMark, clock: u64) {
         let Some(session) = self.links.get(&link).and_then(|model| model.session) else { return };
         let mut codes = Vec::new();
+        // The first client is the observer.
+        if self.sessions[session].client == 0 {
+            self.observed_since_ns.get_or_insert(self.now_ns);
+        }
         for filter in &subscribe.filters {
             codes.push(filter.qos);
             self.subscribed_one(session, subscribe.id, filter, clock);

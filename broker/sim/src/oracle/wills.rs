@@ -111,7 +111,11 @@ impl Oracle {
 
     /// At the end: each will was seen once if it was due, and not at all otherwise.
     pub(super) fn check_wills(&mut self, slack_ns: u64) {
+        let Some(since_ns) = self.observed_since_ns else { return };
         for will in self.wills.clone() {
+            if matches!(will.fate, Fate::Due(due_ns) if due_ns <= since_ns + self.slack_ns) {
+                continue;
+            }
             let seen = will.seen_ns.len();
             let message = will.message;
             match will.fate {

@@ -6,7 +6,7 @@ use ringmq_core::counters::Counters;
 use ringmq_wire::Version;
 
 /// Virtual time that everything may take to drain, nanoseconds.
-const DRAIN_NS: u64 = 120_000 * MS;
+const DRAIN_NS: u64 = 900_000 * MS;
 
 /// Virtual time in which late timers and batches come, once nobody does anything, nanoseconds.
 const SETTLE_NS: u64 = 12_000 * MS;
@@ -85,10 +85,12 @@ impl World {
         }
         let end_ns = self.now_ns + DRAIN_NS;
         let mut quiet_since_ns = None;
+        let mut deliveries = 0;
         loop {
             let step_ns = self.now_ns + 100 * MS;
             self.go_on_until(step_ns, events)?;
-            if !self.is_quiet() {
+            let delivered = core::mem::replace(&mut deliveries, self.oracle.deliveries) != deliveries;
+            if delivered || !self.is_quiet() {
                 quiet_since_ns = None;
             } else if self.now_ns - *quiet_since_ns.get_or_insert(self.now_ns) > SETTLE_NS {
                 return Ok(());
@@ -175,16 +177,6 @@ impl World {
         self.trace.say(self.now_ns, format_args!("---- leave"));
         let end_ns = self.now_ns + 5_000 * MS;
         self.go_on_until(end_ns, events)?;
-        let cleaner = self.add(Role::Inspector, Version::V5);
-        self.with_client(cleaner, Client::connect_clean);
-        let end_ns = self.now_ns + 2_000 * MS;
-        self.go_on_until(end_ns, events)?;
-        let wills: Vec<String> = (0..self.clients.len()).map(|client| format!("w/{client}")).collect();
-        for topic in TOPICS.iter().copied().chain(wills.iter().map(String::as_str)) {
-            self.with_client(cleaner, |client, ctx| client.clear_retained(topic, ctx));
-            let end_ns = self.now_ns + 500 * MS;
-            self.go_on_until(end_ns, events)?;
-        }
         // No more pings and reconnects.
         self.events.retain(|std::cmp::Reverse((_, _, event))| !matches!(event, Event::Act(_)));
         for client in 0..self.clients.len() {
@@ -200,6 +192,19 @@ impl World {
             }
         }
         let end_ns = self.now_ns + 20_000 * MS;
+        self.go_on_until(end_ns, events)?;
+        let cleaner = self.add(Role::Inspector, Version::V5);
+        self.with_client(cleaner, Client::connect_clean);
+        let end_ns = self.now_ns + 2_000 * MS;
+        self.go_on_until(end_ns, events)?;
+        let wills: Vec<String> = (0..self.clients.len()).map(|client| format!("w/{client}")).collect();
+        for topic in TOPICS.iter().copied().chain(wills.iter().map(String::as_str)) {
+            self.with_client(cleaner, |client, ctx| client.clear_retained(topic, ctx));
+            let end_ns = self.now_ns + 500 * MS;
+            self.go_on_until(end_ns, events)?;
+        }
+        self.with_client(cleaner, |client, ctx| client.goodbye(false, None, ctx));
+        let end_ns = self.now_ns + 2_000 * MS;
         self.go_on_until(end_ns, events)?;
         self.verdict()?;
         self.check_empty()

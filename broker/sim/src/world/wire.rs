@@ -50,8 +50,8 @@ impl World {
             if let Some(old) = before {
                 self.links[old].abandoned = true;
                 self.note_ready(old);
-                // Nobody takes over from a client without a name.
-                if was_anonymous {
+                // A client without a name takes nothing over, nor does anybody from it.
+                if was_anonymous || self.clients[client].anonymous {
                     self.end_up(old, true);
                 }
             }
@@ -146,7 +146,8 @@ impl World {
             let outbox = &mut self.hosts[shard].fx.outbox;
             let _started = outbox.start_send(conn);
             let left = outbox.rest_of_send(conn);
-            if left.is_empty() || room == 0 {
+            // A kernel calls a socket writable when a good part of it is free.
+            if left.is_empty() || room < (self.links[link].down_max / 4).clamp(1, left.len()) {
                 return;
             }
             let most = left.len().min(room);

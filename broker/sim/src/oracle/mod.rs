@@ -80,6 +80,8 @@ pub(crate) struct Message {
     pub(crate) origin: usize,
     /// Each time a shard took it in to route it, on the oracle's clock.
     pub(crate) routed: Vec<u64>,
+    /// The session that it was last taken in for.
+    pub(crate) routed_in: Option<usize>,
     /// It was written more than once. A repeated QoS 2 message is acknowledged at once, even while the first is still on
     /// its way to where it is retained.
     pub(crate) repeated: bool,
@@ -160,9 +162,11 @@ impl Oracle {
                 if let Some(session) = session {
                     message.origin = self.sessions[session].origin;
                 }
-                // A repeated QoS 2 message must not be routed again.
-                if message.qos < 2 || message.routed.is_empty() {
+                // A repeated QoS 2 message must not be routed again, unless the session that knew of it is gone.
+                let known = message.qos == 2 && !message.routed.is_empty() && message.routed_in == session;
+                if !known {
                     message.routed.push(clock);
+                    message.routed_in = session;
                 }
             }
             Mark::Subscribe(subscribe) => self.subscribed(link, &subscribe, clock),

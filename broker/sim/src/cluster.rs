@@ -41,6 +41,8 @@ pub struct Cluster {
     places: Vec<Place>,
     now: Time,
     asked: Vec<Asked>,
+    /// What was still to be sent on links that shards have closed.
+    farewells: Vec<(LinkId, Vec<u8>)>,
     /// Hand-offs and what follows them, in order.
     arriving: Vec<(LinkId, usize, Vec<u8>)>,
 }
@@ -68,7 +70,14 @@ impl Cluster {
                 Host::new(Shard::new(config), shards)
             })
             .collect();
-        Self { hosts, places: Vec::new(), now: Time::from_millis(1), asked: Vec::new(), arriving: Vec::new() }
+        Self {
+            hosts,
+            places: Vec::new(),
+            now: Time::from_millis(1),
+            asked: Vec::new(),
+            farewells: Vec::new(),
+            arriving: Vec::new(),
+        }
     }
 
     /// Number of shards.
@@ -124,6 +133,9 @@ impl Cluster {
     pub fn turn(&mut self, mut sink: impl FnMut(Link, &[u8])) {
         for _ in 0..TURNS_MAX {
             let mut moved = false;
+            for (link, bytes) in core::mem::take(&mut self.farewells) {
+                sink(Link(u32::try_from(link).expect("a link")), &bytes);
+            }
             for shard in 0..self.hosts.len() {
                 moved |= self.exchange(shard);
                 let host = &mut self.hosts[shard];
@@ -135,7 +147,7 @@ impl Cluster {
                 }
                 moved |= self.send(shard, &mut sink);
             }
-            if !moved {
+            if !moved && self.farewells.is_empty() {
                 return;
             }
         }
@@ -179,8 +191,12 @@ impl Cluster {
     fn carry_out(&mut self) {
         for ask in core::mem::take(&mut self.asked) {
             match ask {
-                // Nothing is ever left to send but what the client of a closed link would have been told.
-                Asked::Close { link, .. } => self.places[link] = Place::Closed,
+                Asked::Close { link, rest } => {
+                    self.places[link] = Place::Closed;
+                    if !rest.is_empty() {
+                        self.farewells.push((link, rest));
+                    }
+                }
                 Asked::HandOff { link, to, bytes } => {
                     self.places[link] = Place::Closed;
                     self.arriving.push((link, usize::from(to.0), bytes));

@@ -225,11 +225,17 @@ impl Hub {
     }
 
     /// Notes a session that waits for room and has some.
-    pub(super) fn note_room(&mut self, to: u32, fx: &Effects) {
+    pub(super) fn note_room(&mut self, to: u32, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(to) else { return };
-        if session.flags.waits_for_room && has_room(session, fx) {
+        if !session.flags.waits_for_room {
+            return;
+        }
+        if has_room(session, fx) {
             session.flags.waits_for_room = false;
             self.with_room.push(to);
+        } else if let Some(conn) = session.conn {
+            // The queue may be empty and the connection full: then nothing else would look again.
+            fx.outbox.watch_drain(conn);
         }
     }
 

@@ -6,7 +6,7 @@ use super::tasks;
 use super::{Lent, Runtime, number};
 use crate::clock;
 use crate::options::Setup;
-use crate::shard::{Shard, Transport, Wait, earliest};
+use crate::shard::{Shard, Transport, Wait};
 use crate::socket;
 use crate::stats::Stats;
 use ringmq_core::machine::{CloseCause, ConnId, Input, Origin, ShardId, Time};
@@ -281,7 +281,7 @@ impl<R: Runtime> State<R> {
             Wait::Spin(at) => Some(at),
             Wait::Sleep(deadline) => deadline,
         };
-        hub.arm(earliest(deadline, None));
+        hub.arm(deadline);
         if !shard.cx.prepare_sleep() {
             return Next::Again;
         }

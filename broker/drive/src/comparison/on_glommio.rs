@@ -4,8 +4,8 @@
 //! - A receive is a poll through the ring, then `recv`; a send is `send`, and a poll if the socket is full. Only the
 //!   waiting goes through io_uring, and a message takes two system calls and more.
 //! - To accept one connection, glommio makes the listener non-blocking, tries, makes it blocking again, and then polls.
-//! - Its streams cannot be taken apart: a hand-over duplicates the descriptor and closes the original; two tasks share a
-//!   stream by a `RefCell`.
+//! - Its streams give no descriptor back: a hand-over duplicates it and closes the original.
+//! - Its streams have no halves: two tasks share one in a `RefCell`.
 //! - It waits for sockets and files only. So the doorbell is read as a file, which works because eventfds can block.
 //! - Three rings an executor, and a thread for blocking work.
 //! - It cannot connect from a given address; the socket is made here, and only waited for there.

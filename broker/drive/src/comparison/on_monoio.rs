@@ -6,8 +6,9 @@
 //! - Output is copied into a buffer the write owns.
 //! - Two tasks a connection, and the boxes they live in.
 //! - Its timers tick in milliseconds.
-//! - A task that yields lets no completions in, because with deferred task work only a wait in the kernel does that; and
-//!   the runtime waits only when no task is ready. See [`Runtime::breathe`].
+//! - A task that yields lets no completions in: with deferred task work only a wait in the kernel does that, and the
+//!   runtime waits only when no task is ready. See [`Runtime::breathe`].
+//! - A runtime that is dropped frees buffers the kernel may still write to. So every task is ended first.
 //! - It cannot connect from a given address; the socket is made here, and only waited for there.
 //!
 //! The ring is made with what the kernel has of `SINGLE_ISSUER` and `DEFER_TASKRUN`, which monoio by itself does not

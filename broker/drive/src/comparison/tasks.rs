@@ -27,7 +27,7 @@ pub(super) async fn accept<R: Runtime>(hub: Rc<Hub<R>>, listener: R::Listener, f
                 hub.open(stream, index, peer, Origin::Accepted { listener: index });
             }
             Err(error) => match number(&error) {
-                libc::EINTR | libc::ECONNABORTED | libc::ENOTCONN => {}
+                libc::EINTR | libc::ECONNABORTED => {}
                 error => {
                     if socket::is_exhaustion(error) {
                         hub.refuse(fd);

@@ -420,13 +420,16 @@ fn write(
         properties: passing.properties,
         payload: passing.payload,
     };
+    let mut use_alias = session.flags.aliases_out;
     if session.max_packet_size != u32::MAX {
-        let alias_len = if session.flags.aliases_out { 3 } else { 0 };
-        if out.encoded_len(version) + alias_len > session.max_packet_size as usize {
+        let max = session.max_packet_size as usize;
+        // With an alias a packet may become longer by more than the property: its lengths too.
+        use_alias = use_alias && PublishOut { alias: Some(1), ..out }.encoded_len(version) <= max;
+        if !use_alias && out.encoded_len(version) > max {
             return Written::TooLarge;
         }
     }
-    if session.flags.aliases_out {
+    if use_alias {
         let aliases = session.extra_mut().aliases_out.as_mut().expect("aliases are used");
         match aliases.form(passing.topic) {
             TopicForm::Full => {}

@@ -221,3 +221,24 @@ fn what_a_client_must_not_send_ends_the_connection() {
         assert!(!world.is_open(client));
     }
 }
+
+/// [MQTT-2.2.1-4]: one message that is never acknowledged does not stop the others when identifiers start again.
+#[test]
+fn identifiers_wrap_around_one_in_use() {
+    let mut world = World::new(1, Settings::default());
+    let subscriber = world.connect("s", Version::V5);
+    world.subscribe(subscriber, "t", options(QoS::AtLeastOnce));
+    let publisher = world.connect("p", Version::V311);
+    world.publish(publisher, "t", "held", QoS::AtLeastOnce, 1);
+    world.packets(subscriber);
+    for number in 0..66_000_u32 {
+        world.publish(publisher, "t", "x", QoS::AtLeastOnce, 1);
+        let packets = world.packets(subscriber);
+        assert_eq!(packets.len(), 1, "message {number}");
+        let packet_id: u16 = packets[0].split(['#', ' ']).nth(4).unwrap().parse().unwrap();
+        assert_ne!(packet_id, 1);
+        let mut ack = Vec::new();
+        encode_ack(&mut ack, PacketType::PubAck, Version::V5, packet_id, ReasonCode::SUCCESS);
+        world.send(subscriber, &ack);
+    }
+}

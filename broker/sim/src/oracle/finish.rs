@@ -41,7 +41,7 @@ impl Oracle {
                 .filter(|held| held.dead.is_none() && held.sure && held.link.is_some())
                 .flat_map(|held| held.subs.iter())
                 .filter(|sub| sub.group.is_some() && sub.qos > 0 && sub.matches(&message.topic))
-                .filter(|sub| sub.from < routed && (sub.to.is_none() || sub.replaced))
+                .filter(|sub| sub.granted.is_some_and(|granted| granted < routed) && (sub.to.is_none() || sub.replaced))
                 .map(|sub| (&sub.group, &sub.filter))
                 .collect();
             // A member that left in between may have lost it.

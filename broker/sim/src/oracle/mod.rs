@@ -23,10 +23,20 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone)]
 pub(crate) enum Mark {
     Connect(Box<ConnectMark>),
-    Publish { message: usize },
+    Publish {
+        message: usize,
+    },
     Subscribe(Box<SubscribeMark>),
-    Unsubscribe { packet_id: u16, filters: Vec<String> },
-    Disconnect { with_will: bool, expiry_s: Option<u32> },
+    Unsubscribe {
+        packet_id: u16,
+        filters: Vec<String>,
+    },
+    Disconnect {
+        with_will: bool,
+        expiry_s: Option<u32>,
+    },
+    /// The end of what was written at once: a packet is whole.
+    End,
 }
 
 /// CONNECT.
@@ -171,6 +181,7 @@ impl Oracle {
             }
             Mark::Subscribe(subscribe) => self.subscribed(link, &subscribe, clock),
             Mark::Unsubscribe { packet_id, filters } => self.unsubscribed(link, packet_id, &filters, clock),
+            Mark::End => {}
             Mark::Disconnect { with_will, expiry_s } => self.said_goodbye(link, with_will, expiry_s),
         }
     }

@@ -38,6 +38,10 @@ pub(crate) struct SubModel {
     pub(crate) id: u32,
     pub(crate) from: u64,
     pub(crate) to: Option<u64>,
+    /// The SUBSCRIBE it came with: link and packet identifier.
+    pub(crate) asked: (LinkId, u16),
+    /// Since when the client has the SUBACK. A shared subscription may begin as late as that.
+    pub(crate) granted: Option<u64>,
     /// It was replaced by another with the same filter, without a gap.
     pub(crate) replaced: bool,
     /// Retained messages were asked for.
@@ -198,12 +202,12 @@ impl Oracle {
         }
         for filter in &subscribe.filters {
             codes.push(filter.qos);
-            self.subscribed_one(session, subscribe.id, filter, clock);
+            self.subscribed_one(session, (link, subscribe.packet_id), subscribe.id, filter, clock);
         }
         self.links.get_mut(&link).expect("link").subacks.insert(subscribe.packet_id, codes);
     }
 
-    fn subscribed_one(&mut self, session: usize, id: u32, filter: &FilterMark, clock: u64) {
+    fn subscribed_one(&mut self, session: usize, asked: (LinkId, u16), id: u32, filter: &FilterMark, clock: u64) {
         if let Some(group) = &filter.group {
             let pair = (group.clone(), filter.filter.clone());
             if !self.groups.contains(&pair) {
@@ -228,6 +232,8 @@ impl Oracle {
             id,
             from: clock,
             to: None,
+            asked,
+            granted: None,
             replaced: false,
             replay: filter.group.is_none()
                 && (filter.retain_handling == 0 || filter.retain_handling == 1 && (!known || !held.sure)),
@@ -256,6 +262,11 @@ impl Oracle {
 
     /// A client has received SUBACK (`subscribe`) or UNSUBACK with these codes.
     pub(crate) fn answered(&mut self, link: LinkId, subscribe: bool, packet_id: u16, codes: &[u8], v5: bool) {
+        let clock = self.tick();
+        if subscribe && let Some(session) = self.links.get(&link).and_then(|model| model.session) {
+            let subs = self.sessions[session].subs.iter_mut();
+            subs.filter(|sub| sub.asked == (link, packet_id)).for_each(|sub| sub.granted = Some(clock));
+        }
         let model = self.links.entry(link).or_default();
         let due = if subscribe { model.subacks.remove(&packet_id) } else { model.unsubacks.remove(&packet_id) };
         let Some(due) = due else { return };

@@ -42,8 +42,8 @@ pub(crate) struct Link {
     pub(crate) down_ended: bool,
     /// The client does not look at what comes any more.
     pub(crate) abandoned: bool,
-    /// When the shard was last given a byte, and when the link opened, nanoseconds.
-    pub(crate) last_fed_ns: u64,
+    /// When the shard was last given the whole of what was written at once, and when the link opened, nanoseconds.
+    pub(crate) last_whole_ns: u64,
     pub(crate) opened_ns: u64,
 }
 
@@ -67,7 +67,7 @@ impl Link {
             down_max,
             down_ended: false,
             abandoned: false,
-            last_fed_ns: now_ns,
+            last_whole_ns: now_ns,
             opened_ns: now_ns,
         }
     }

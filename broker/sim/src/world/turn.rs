@@ -2,6 +2,7 @@
 
 use super::{Event, MS, US, World};
 use crate::host::{Asked, LinkId};
+use crate::oracle::Mark;
 use crate::shape::Sabotage;
 use ringmq_core::machine::{CloseCause, HIGH_WATER_BYTES, Input, Lane, Machine, ShardId};
 
@@ -66,7 +67,11 @@ impl World {
         }
         if let Some(link) = from {
             while let Some(mark) = self.links[link].take_mark() {
-                let over = matches!(mark, crate::oracle::Mark::Disconnect { .. });
+                let over = matches!(mark, Mark::Disconnect { .. });
+                if matches!(mark, Mark::End) {
+                    self.links[link].last_whole_ns = self.now_ns;
+                    continue;
+                }
                 self.trace.say(self.now_ns, format_args!("shard {shard} has taken in, on link {link}: {mark:?}"));
                 self.oracle.processed(link, mark);
                 if over {
@@ -115,7 +120,7 @@ impl World {
             self.oracle.links.entry(link).or_default().may_close.get_or_insert("send timeout");
         }
         let held = &self.links[link];
-        let (silent_ns, age_ns) = (self.now_ns - held.last_fed_ns, self.now_ns - held.opened_ns);
+        let (silent_ns, age_ns) = (self.now_ns - held.last_whole_ns, self.now_ns - held.opened_ns);
         self.oracle.closed_by_shard(link, silent_ns, age_ns, idle_ns);
         self.send_down(link, rest);
         self.links[link].down_ended = true;
@@ -166,7 +171,6 @@ impl World {
             let held = &mut self.links[link];
             let bytes: Vec<u8> = held.inbox.drain(..count).collect();
             held.fed += count as u64;
-            held.last_fed_ns = self.now_ns;
             self.trace.note(self.now_ns, "shard receives on link", link, &bytes);
             self.give(shard, Input::Received { conn, bytes: &bytes }, Some(link));
             if self.oracle.violation.is_some() {

@@ -4,6 +4,7 @@ use super::link::Link;
 use super::{Event, US, World};
 use crate::client::{Ctx, Role};
 use crate::host::LinkId;
+use crate::oracle::Mark;
 use crate::shape::Sabotage;
 use ringmq_core::machine::Input;
 
@@ -72,6 +73,9 @@ impl World {
         let written = self.links[link].written;
         for (offset, mark) in marks {
             self.links[link].marks.push_back((written + offset as u64, mark));
+        }
+        if !out.is_empty() {
+            self.links[link].marks.push_back((written + out.len() as u64, Mark::End));
         }
         self.write_up(link, &out);
         if fin || cut {

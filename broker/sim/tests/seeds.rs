@@ -6,12 +6,13 @@ use std::thread;
 /// Seeds that are always run.
 const SEEDS: u64 = 256;
 
-/// Seeds that have found something, with what it was.
+/// Seeds that fail if a fix is taken back, with what it fixed. A change of plans or shapes makes other runs of them: then
+/// look for new ones in the same way.
 const FOUND: [(u64, &str); 4] = [
-    (33, "a QoS 0 message overtook one that was queued behind a blocked QoS 1 message"),
-    (34, "the same after a stall"),
+    (9, "a QoS 0 message overtook one that was queued behind a blocked QoS 1 message"),
+    (18, "the same after a stall"),
     (22, "after a reconnect with a smaller Receive Maximum the whole old window was sent at once"),
-    (38, "the same"),
+    (142, "the same"),
 ];
 
 fn check(seed: u64) -> Outcome {

@@ -3,7 +3,7 @@
 //! What its idiom costs here:
 //! - A receive is a poll through the ring, then `recv`; a send is `send`, and a poll if the socket is full. Only the
 //!   waiting goes through io_uring, and a message takes two system calls and more.
-//! - To accept one connection, glommio makes the listener non-blocking, tries, makes it blocking again, and then submits.
+//! - To accept one connection, glommio makes the listener non-blocking, tries, makes it blocking again, then submits.
 //! - Its streams give no descriptor back: a hand-over duplicates it and closes the original.
 //! - Its streams have no halves: two tasks share one in a `RefCell`.
 //! - It waits for sockets and files only. So the doorbell is read as a file, which works because eventfds can block.

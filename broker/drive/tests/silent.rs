@@ -93,7 +93,8 @@ fn a_silent_connection_can_be_closed() {
             wait_for_opened(&process);
             streams[0].write_all(b"go").unwrap();
             for stream in &mut streams[1..] {
-                assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{kind}");
+                // Goes on when it is interrupted: rings this thread has probed with may end their work on it.
+                assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0, "{kind}");
             }
             drop(streams);
             let stats = process.stop();

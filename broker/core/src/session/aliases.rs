@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-/// Most bytes of topic names that one client may have us remember by alias.
+/// Most bytes of topic names remembered by alias for one client, in each direction.
 const ALIASED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Aliases that the client assigned.
@@ -45,6 +45,7 @@ impl AliasesIn {
 pub(crate) struct AliasesOut {
     max: u16,
     by_topic: HashMap<Box<str>, u16, FixedState>,
+    bytes: usize,
 }
 
 /// How to send a topic.
@@ -61,21 +62,25 @@ pub(crate) enum TopicForm {
 impl AliasesOut {
     /// For a client that allows `max` aliases, at least one. The seed keeps collisions out of clients' hands.
     pub(crate) fn new(max: u16, seed: u64) -> Self {
-        Self { max, by_topic: HashMap::with_hasher(FixedState::with_seed(seed)) }
+        Self { max, by_topic: HashMap::with_hasher(FixedState::with_seed(seed)), bytes: 0 }
     }
 
-    /// How to send a topic; it must then be sent so.
-    pub(crate) fn form(&mut self, topic: &str) -> TopicForm {
+    /// How to send a topic. If it is sent with a new alias, [`AliasesOut::assign`] must be told.
+    pub(crate) fn form(&self, topic: &str) -> TopicForm {
         if let Some(alias) = self.by_topic.get(topic) {
             return TopicForm::Alias(*alias);
         }
         let used = self.by_topic.len();
-        if used >= usize::from(self.max) {
+        if used >= usize::from(self.max) || self.bytes + topic.len() > ALIASED_BYTES_MAX {
             return TopicForm::Full;
         }
-        let alias = u16::try_from(used + 1).expect("at most the maximum");
+        TopicForm::Assign(u16::try_from(used + 1).expect("at most the maximum"))
+    }
+
+    /// A topic was sent with the new alias that [`AliasesOut::form`] proposed.
+    pub(crate) fn assign(&mut self, topic: &str, alias: u16) {
+        self.bytes += topic.len();
         self.by_topic.insert(topic.into(), alias);
-        TopicForm::Assign(alias)
     }
 }
 
@@ -106,8 +111,10 @@ mod tests {
     #[test]
     fn no_alias_above_the_maximum() {
         let mut aliases = AliasesOut::new(2, 1);
-        assert_eq!(aliases.form("a"), TopicForm::Assign(1));
-        assert_eq!(aliases.form("b"), TopicForm::Assign(2));
+        for (topic, alias) in [("a", 1), ("b", 2)] {
+            assert_eq!(aliases.form(topic), TopicForm::Assign(alias));
+            aliases.assign(topic, alias);
+        }
         assert_eq!(aliases.form("c"), TopicForm::Full);
         assert_eq!(aliases.form("a"), TopicForm::Alias(1));
     }

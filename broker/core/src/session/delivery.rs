@@ -6,6 +6,7 @@
 
 use crate::machine::ShardId;
 use crate::message::Message;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -16,6 +17,7 @@ use ringmq_wire::QoS;
 pub(crate) struct Via {
     pub(crate) home: ShardId,
     pub(crate) group: u32,
+    pub(crate) generation: u32,
 }
 
 /// A message for one subscriber.
@@ -44,8 +46,8 @@ pub(crate) struct Flight {
     pub(crate) packet_id: u16,
     pub(crate) sent_ms: u64,
     pub(crate) stage: Stage,
-    /// Was sent on an earlier connection and not yet on this one.
-    unsent: bool,
+    /// Is to be sent again.
+    to_resend: bool,
 }
 
 /// A QoS 2 message from the client that it has not released yet [MQTT-4.3.3-10].
@@ -53,6 +55,18 @@ pub(crate) struct Flight {
 struct Unreleased {
     packet_id: u16,
     since_ms: u64,
+}
+
+/// 64-bit words with a bit for every packet identifier.
+const IDENTIFIER_WORDS: usize = 1024;
+
+/// A connection that does not take its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stall {
+    /// When it last took some, milliseconds.
+    pub(crate) since_ms: u64,
+    /// Bytes that were unsent then.
+    pub(crate) unsent: usize,
 }
 
 /// What a session has under way.
@@ -63,19 +77,21 @@ pub(crate) struct Delivery {
     pub(crate) queue: VecDeque<Outgoing>,
     /// QoS 0 messages in the queue: those that come later may not overtake them.
     queued_at_most_once: usize,
-    /// Since when the client takes no bytes; `None` while it does.
-    pub(crate) stalled_since_ms: Option<u64>,
-    /// Messages in the window that are yet to be sent again on this connection.
-    unsent: usize,
+    /// Set while the connection has more to take than it should.
+    pub(crate) stall: Option<Stall>,
+    /// Messages in the window that are to be sent again.
+    to_resend: usize,
+    /// Place in the window before which none of them is.
+    resend_from: usize,
     last_packet_id: u16,
-    /// The sequence of identifiers has jumped over some that are in use.
-    out_of_order: bool,
+    /// Identifiers in use, one bit each, once their sequence has jumped over some; the window is then out of order.
+    in_use: Option<Box<[u64; IDENTIFIER_WORDS]>>,
     unreleased: Vec<Unreleased>,
 }
 
 impl Delivery {
     pub(crate) fn is_empty(&self) -> bool {
-        self.window.is_empty() && self.queue.is_empty() && self.unreleased.is_empty() && self.stalled_since_ms.is_none()
+        self.window.is_empty() && self.queue.is_empty() && self.unreleased.is_empty() && self.stall.is_none()
     }
 
     /// Appends a message to the queue.
@@ -94,7 +110,7 @@ impl Delivery {
     /// True if a QoS 0 message has to wait behind others of its kind, or for the connection to take bytes.
     #[inline]
     pub(crate) fn holds_up_at_most_once(&self) -> bool {
-        self.stalled_since_ms.is_some() || self.queued_at_most_once > 0
+        self.stall.is_some() || self.queued_at_most_once > 0
     }
 
     /// Puts a message into the window under a fresh packet identifier [MQTT-2.2.1-4] [MQTT3-2.3.1-4] [MQTT-4.3.2-1]
@@ -102,12 +118,20 @@ impl Delivery {
     #[inline]
     pub(crate) fn launch(&mut self, now_ms: u64, outgoing: Outgoing) -> Option<u16> {
         if self.window.is_empty() {
-            self.out_of_order = false;
+            self.in_use = None;
         }
         let packet_id = self.next_packet_id()?;
-        self.out_of_order |= packet_id != successor(self.last_packet_id);
+        if self.in_use.is_none() && packet_id != successor(self.last_packet_id) {
+            let mut in_use = Box::new([0; IDENTIFIER_WORDS]);
+            self.window.iter().for_each(|flight| in_use[word(flight.packet_id)] |= bit(flight.packet_id));
+            self.in_use = Some(in_use);
+        }
+        if let Some(in_use) = &mut self.in_use {
+            in_use[word(packet_id)] |= bit(packet_id);
+        }
         self.last_packet_id = packet_id;
-        self.window.push_back(Flight { packet_id, sent_ms: now_ms, stage: Stage::Published(outgoing), unsent: false });
+        let stage = Stage::Published(outgoing);
+        self.window.push_back(Flight { packet_id, sent_ms: now_ms, stage, to_resend: false });
         Some(packet_id)
     }
 
@@ -116,52 +140,56 @@ impl Delivery {
     #[inline]
     pub(crate) fn next_packet_id(&self) -> Option<u16> {
         let next = successor(self.last_packet_id);
-        if !self.out_of_order && self.window.front().map(|front| front.packet_id) != Some(next) {
-            return Some(next);
+        let Some(front) = self.window.front() else { return Some(next) };
+        match &self.in_use {
+            None if front.packet_id != next => Some(next),
+            None => first_free(next, |candidate| self.position(candidate).is_some()),
+            Some(in_use) => first_free(next, |candidate| in_use[word(candidate)] & bit(candidate) != 0),
         }
-        self.free_packet_id(next)
     }
 
-    #[cold]
-    fn free_packet_id(&self, first: u16) -> Option<u16> {
-        let mut candidate = first;
-        for _ in 0..=self.window.len() {
-            if self.window.iter().all(|flight| flight.packet_id != candidate) {
-                return Some(candidate);
-            }
-            candidate = successor(candidate);
-        }
-        None
-    }
-
-    /// A new connection: all messages in the window are to be sent again, as far as the client takes them at a time.
-    pub(crate) fn send_all_again(&mut self) {
+    /// Marks messages to be sent again: all for a new connection, else those that were sent at or before `sent_ms`.
+    pub(crate) fn mark_to_resend(&mut self, sent_ms: u64) {
         for flight in &mut self.window {
-            flight.unsent = matches!(flight.stage, Stage::Published(_));
+            flight.to_resend |= matches!(flight.stage, Stage::Published(_)) && flight.sent_ms <= sent_ms;
         }
-        self.unsent = self.window.iter().filter(|flight| flight.unsent).count();
+        self.to_resend = self.window.iter().filter(|flight| flight.to_resend).count();
+        self.resend_from = 0;
+    }
+
+    /// True if some message has to be sent again first.
+    #[inline]
+    pub(crate) fn must_resend(&self) -> bool {
+        self.to_resend > 0
     }
 
     /// The first message that is to be sent again.
-    #[inline]
-    pub(crate) fn first_unsent(&self) -> Option<usize> {
-        if self.unsent == 0 {
+    pub(crate) fn first_to_resend(&mut self) -> Option<usize> {
+        if self.to_resend == 0 {
             return None;
         }
-        self.window.iter().position(|flight| flight.unsent)
+        let ahead = self.window.range(self.resend_from..).position(|flight| flight.to_resend);
+        self.resend_from += ahead.expect("as many as were marked");
+        Some(self.resend_from)
     }
 
     /// The message at this place of the window is sent again now.
     pub(crate) fn sent_again(&mut self, at: usize, now_ms: u64) {
         let flight = &mut self.window[at];
         flight.sent_ms = now_ms;
-        self.unsent -= usize::from(core::mem::take(&mut flight.unsent));
+        self.to_resend -= usize::from(core::mem::take(&mut flight.to_resend));
     }
 
     /// Takes a message out of the window.
     pub(crate) fn land(&mut self, at: usize) -> Flight {
         let flight = self.window.remove(at).expect("position in the window");
-        self.unsent -= usize::from(flight.unsent);
+        self.to_resend -= usize::from(flight.to_resend);
+        if at < self.resend_from {
+            self.resend_from -= 1;
+        }
+        if let Some(in_use) = &mut self.in_use {
+            in_use[word(flight.packet_id)] &= !bit(flight.packet_id);
+        }
         flight
     }
 
@@ -174,7 +202,7 @@ impl Delivery {
     /// Messages that this connection has been sent and not wholly acknowledged.
     #[inline]
     pub(crate) fn in_flight(&self) -> usize {
-        self.window.len() - self.unsent
+        self.window.len() - self.to_resend
     }
 
     /// Where in the window a packet identifier is.
@@ -184,7 +212,7 @@ impl Delivery {
         if front == packet_id {
             return Some(0);
         }
-        if self.out_of_order {
+        if self.in_use.is_some() {
             return self.window.iter().position(|flight| flight.packet_id == packet_id);
         }
         let distance = packet_id.wrapping_sub(front);
@@ -227,6 +255,27 @@ impl Delivery {
         self.unreleased.retain(|held| held.since_ms > since_ms);
         before - self.unreleased.len()
     }
+}
+
+/// The first identifier from `first` on that is not in use.
+#[cold]
+fn first_free(first: u16, in_use: impl Fn(u16) -> bool) -> Option<u16> {
+    let mut candidate = first;
+    for _ in 1..=u16::MAX {
+        if !in_use(candidate) {
+            return Some(candidate);
+        }
+        candidate = successor(candidate);
+    }
+    None
+}
+
+const fn word(packet_id: u16) -> usize {
+    packet_id as usize / 64
+}
+
+const fn bit(packet_id: u16) -> u64 {
+    1 << (packet_id % 64)
 }
 
 /// The identifier after this one; 0 is none.
@@ -274,7 +323,7 @@ mod tests {
                 }
                 if let Some(&id) = model.iter().nth(usize::from(ack) % model.len().max(1)) {
                     let at = delivery.position(id).expect("in the window");
-                    prop_assert_eq!(delivery.window.remove(at).unwrap().packet_id, id);
+                    prop_assert_eq!(delivery.land(at).packet_id, id);
                     model.remove(&id);
                     prop_assert_eq!(delivery.position(id), None);
                 }
@@ -291,7 +340,7 @@ mod tests {
             let id = delivery.launch(0, message.clone()).expect("free");
             assert!(!held.contains(&id));
             let at = delivery.position(id).expect("in the window");
-            delivery.window.remove(at);
+            delivery.land(at);
         }
         assert!(held.iter().all(|id| delivery.position(*id).is_some()));
     }

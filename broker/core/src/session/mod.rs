@@ -9,7 +9,7 @@ mod delivery;
 mod subscriptions;
 
 pub(crate) use aliases::{AliasesIn, AliasesOut, TopicForm};
-pub(crate) use delivery::{Delivery, Outgoing, Stage, Via};
+pub(crate) use delivery::{Delivery, Flight, Outgoing, Stage, Stall, Via};
 pub(crate) use subscriptions::{Subscription, Subscriptions};
 
 use crate::enhanced_auth::AuthExchange;
@@ -75,8 +75,11 @@ pub(crate) struct Extra {
     pub(crate) held_acks: VecDeque<HeldAck>,
     /// SUBACKs that wait for another shard.
     pub(crate) held_subacks: Vec<HeldSubAck>,
-    /// Replays of retained messages that wait for room: the shard that holds them, and its number for the replay.
-    pub(crate) replays: Vec<(ShardId, u32)>,
+    /// Replays of retained messages that wait for their turn and for room: the shard that holds the messages, and its
+    /// number for the replay.
+    pub(crate) replays: VecDeque<(ShardId, u32)>,
+    /// A slice of a replay is under way.
+    pub(crate) replaying: bool,
     /// Method of enhanced authentication that the connection was accepted with.
     pub(crate) auth_method: Option<Box<str>>,
     /// Re-authentication under way.
@@ -104,6 +107,7 @@ impl Extra {
             && self.held_acks.is_empty()
             && self.held_subacks.is_empty()
             && self.replays.is_empty()
+            && !self.replaying
             && self.auth_method.is_none()
     }
 }

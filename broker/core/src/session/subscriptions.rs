@@ -28,6 +28,10 @@ impl Subscriptions {
         }
     }
 
+    pub(crate) fn contains(&self, subscription: Subscription) -> bool {
+        self.as_slice().binary_search(&subscription).is_ok()
+    }
+
     /// Adds a subscription that is not there yet.
     pub(crate) fn insert(&mut self, subscription: Subscription) {
         match self {

@@ -49,13 +49,17 @@ impl Shard {
         }
         let limit = held.max_packet_size;
         let extra = held.extra_mut();
+        // Whatever exchange was under way ends or goes on here.
+        let under_way = extra.auth_exchange.take();
         let exchange = match auth.reason {
             ReasonCode::RE_AUTHENTICATE => {
                 let client_id = held.client_id.clone();
                 let known = self.auth_methods.iter().find(|known| known.name() == &*method);
                 known.map(|known| known.begin(&client_id))
             }
-            _ => extra.auth_exchange.take(),
+            ReasonCode::CONTINUE_AUTHENTICATION => under_way,
+            // Success is the server's to say.
+            _ => None,
         };
         let Some(mut exchange) = exchange else { return self.refuse(session, ReasonCode::PROTOCOL_ERROR, fx) };
         let mut reply = Vec::new();

@@ -15,8 +15,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use ringmq_wire::{
-    Auth, ConnAck, ConnAckProperties, Connect, Frame, Packet, PacketType, QoS, ReasonCode, UserProperties, Version,
-    decode,
+    Auth, ConnAck, ConnAckProperties, Connect, Frame, MAX_PACKET_LEN, Packet, PacketType, QoS, ReasonCode,
+    UserProperties, Version, decode,
 };
 
 /// Beginning of the client identifiers that we assign.
@@ -83,7 +83,7 @@ impl Shard {
             return self.refuse_connect(conn, connect.version, ReasonCode::BAD_AUTHENTICATION_METHOD, fx);
         };
         let exchange = method.begin(&client_id);
-        let waiting = Authenticating { connect: body.to_vec(), exchange };
+        let waiting = Authenticating { connect: body.to_vec(), client_id: client_id.into(), exchange };
         let data = connect.properties.authentication_data.unwrap_or_default();
         self.step_authentication(conn, waiting, data, fx)
     }
@@ -100,14 +100,7 @@ impl Shard {
         let connect = Connect::decode(&body).expect("was decoded when it came");
         let mut reply = Vec::new();
         match waiting.exchange.step(data, &mut reply) {
-            AuthStep::Done => {
-                let client_id = if connect.client_id.is_empty() {
-                    Cow::Owned(self.assign_client_id())
-                } else {
-                    Cow::Borrowed(connect.client_id)
-                };
-                self.accept(conn, &connect, &client_id, &reply, fx)
-            }
+            AuthStep::Done => self.accept(conn, &connect, &waiting.client_id, &reply, fx),
             // [MQTT-4.12.0-4]
             AuthStep::Refuse(reason) => self.refuse_connect(conn, connect.version, reason, fx),
             AuthStep::Continue => {
@@ -119,7 +112,7 @@ impl Shard {
                     reason_string: None,
                     user_properties: UserProperties::NONE,
                 };
-                let limit = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
+                let limit = connect.properties.maximum_packet_size.unwrap_or(MAX_PACKET_LEN);
                 if !auth.encode_within(limit, fx.outbox.buffer(conn)) {
                     self.shut(conn, fx);
                     return Flow::Ended;
@@ -168,7 +161,9 @@ impl Shard {
     /// A client identifier that nobody has and whose home is here, so that the connection can stay.
     fn assign_client_id(&mut self) -> String {
         for _ in 0..ASSIGN_TRIES_MAX {
-            let name = format!("{ASSIGNED_PREFIX}{:016x}{:08x}", self.random.next_u64(), self.random.next_u64() >> 32);
+            // Half a word each: a whole one would give the sequence away.
+            let mut half = || self.names.next_u64() >> 32;
+            let name = format!("{ASSIGNED_PREFIX}{:08x}{:08x}{:08x}", half(), half(), half());
             if self.placement.home(name.as_bytes()) == self.id && self.find_client(&name).is_none() {
                 return name;
             }
@@ -209,7 +204,7 @@ impl Shard {
     pub(super) fn find_client(&self, client_id: &str) -> Option<u32> {
         let hash = self.placement.hash(client_id.as_bytes()) as u32;
         self.clients
-            .find(u64::from(hash), |(held, session)| {
+            .find(spread(hash), |(held, session)| {
                 *held == hash && self.hub.sessions.get(*session).is_some_and(|session| &*session.client_id == client_id)
             })
             .map(|(_, session)| *session)
@@ -225,19 +220,29 @@ impl Shard {
         auth_reply: &[u8],
         fx: &mut Effects,
     ) -> Flow {
+        // A client that could not even take its CONNACK is closed before it changes anything.
+        let mut trial = core::mem::take(&mut self.scratch);
+        trial.clear();
+        let limit = connect.properties.maximum_packet_size.unwrap_or(MAX_PACKET_LEN);
+        let fits = self.encode_connack(client_id, connect, true, auth_reply, limit, &mut trial);
+        self.scratch = trial;
+        if !fits {
+            self.hub.counters.client_refused += 1;
+            self.shut(conn, fx);
+            return Flow::Ended;
+        }
         let resumed = self.settle_old_session(connect.clean_start, client_id, fx);
         let session = resumed.unwrap_or_else(|| self.create_session(client_id));
         self.bind(session, conn, connect);
         self.hub.counters.client_connected += 1;
         self.hub.counters.connections += 1;
-        if !self.send_connack(session, conn, connect, resumed.is_some(), auth_reply, fx) {
-            self.end(session, End::Refused(ReasonCode::PACKET_TOO_LARGE), fx);
-            return Flow::Ended;
-        }
+        let out = fx.outbox.buffer(conn);
+        let sent = self.encode_connack(client_id, connect, resumed.is_some(), auth_reply, limit, out);
+        assert!(sent, "the CONNACK fitted before");
         self.arm(session);
         if resumed.is_some() {
             self.hub.counters.session_resumed += 1;
-            self.hub.resume(session, fx);
+            self.hub.repeat(session, u64::MAX, fx);
             self.hub.pump(session, fx);
         }
         Flow::Continue
@@ -286,7 +291,7 @@ impl Shard {
         // Unique in the process: shard, 24 bits of the generation, slot.
         let key = u64::from(self.id.0) << 56 | u64::from(generation & 0xFF_FFFF) << 32 | u64::from(session);
         self.hub.sessions.get_mut(session).expect("just inserted").key = key;
-        self.clients.insert_unique(u64::from(hash), (hash, session), |(hash, _)| u64::from(*hash));
+        self.clients.insert_unique(spread(hash), (hash, session), |(hash, _)| spread(*hash));
         self.hub.counters.session_created += 1;
         session
     }
@@ -316,7 +321,7 @@ impl Shard {
         // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
         held.keep_alive = settings.server_keepalive.unwrap_or(connect.keep_alive);
         held.window = settings.max_inflight.min(properties.receive_maximum.unwrap_or(u16::MAX)).max(1);
-        held.max_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
+        held.max_packet_size = properties.maximum_packet_size.unwrap_or(MAX_PACKET_LEN).min(MAX_PACKET_LEN);
         held.expiry_s = match connect.version {
             Version::V5 => properties.session_expiry.unwrap_or(0),
             _ if connect.clean_start => 0,
@@ -348,18 +353,17 @@ impl Shard {
         held.shrink();
     }
 
-    /// Appends the CONNACK, once [MQTT-3.2.0-2] and before anything else is sent [MQTT-3.2.0-1] [MQTT3-3.2.0-1]. False
-    /// if it does not fit what the client takes.
-    fn send_connack(
+    /// Appends the CONNACK, sent once [MQTT-3.2.0-2] and before anything else [MQTT-3.2.0-1] [MQTT3-3.2.0-1]. False if it
+    /// does not fit `limit` bytes.
+    fn encode_connack(
         &self,
-        session: u32,
-        conn: ConnId,
+        client_id: &str,
         connect: &Connect<'_>,
         session_present: bool,
         auth_reply: &[u8],
-        fx: &mut Effects,
+        limit: u32,
+        out: &mut Vec<u8>,
     ) -> bool {
-        let held = self.hub.sessions.get(session).expect("session to answer");
         let settings = &self.hub.settings;
         let asked = &connect.properties;
         let properties = ConnAckProperties {
@@ -369,7 +373,7 @@ impl Shard {
             retain_available: settings.retain_available,
             maximum_packet_size: Some(settings.max_packet_size),
             // [MQTT-3.2.2-16]
-            assigned_client_id: connect.client_id.is_empty().then_some(&*held.client_id),
+            assigned_client_id: connect.client_id.is_empty().then_some(client_id),
             topic_alias_maximum: settings.max_topic_alias,
             wildcard_subscription_available: settings.wildcard_subscription,
             shared_subscription_available: settings.shared_subscription,
@@ -384,8 +388,13 @@ impl Shard {
         };
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]
         let connack = ConnAck { session_present, reason: ReasonCode::SUCCESS, properties };
-        connack.encode_within(held.max_packet_size, connect.version, fx.outbox.buffer(conn))
+        connack.encode_within(limit, connect.version, out)
     }
+}
+
+/// A 32-bit hash for a table that looks at the upper bits too.
+pub(super) const fn spread(hash: u32) -> u64 {
+    (hash as u64) << 32 | hash as u64
 }
 
 /// Whole seconds of a setting, with everything too long meaning never.

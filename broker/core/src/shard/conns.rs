@@ -31,15 +31,48 @@ pub(super) enum Phase {
 pub(super) struct Authenticating {
     /// Body of the CONNECT packet.
     pub(super) connect: Vec<u8>,
+    /// The client's identifier, or the one assigned to it.
+    pub(super) client_id: Box<str>,
     pub(super) exchange: Box<dyn AuthExchange>,
+}
+
+/// Reasons not to read from a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Pauses(u8);
+
+impl Pauses {
+    /// What it publishes piles up.
+    pub(super) const HELD_UP: Self = Self(1);
+    /// It does not take the answers to what it sends.
+    pub(super) const CHOKED: Self = Self(2);
+    /// Too many of its SUBSCRIBEs wait for other shards.
+    pub(super) const SUBSCRIBING: Self = Self(4);
+
+    pub(super) fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Adds a reason; true if it is the first.
+    pub(super) fn add(&mut self, reason: Self) -> bool {
+        let first = self.0 == 0;
+        self.0 |= reason.0;
+        first
+    }
+
+    /// Removes a reason; true if it was there and was the last.
+    pub(super) fn remove(&mut self, reason: Self) -> bool {
+        let there = self.0 & reason.0 != 0;
+        self.0 &= !reason.0;
+        there && self.0 == 0
+    }
 }
 
 /// One connection.
 #[derive(Default)]
 pub(super) struct Conn {
     pub(super) phase: Phase,
-    /// Reading is paused, to hold up a publisher.
-    pub(super) paused: bool,
+    /// Why reading is paused, if it is.
+    pub(super) pauses: Pauses,
     /// The beginning of a packet whose rest has not come.
     // Boxed because most connections have none: 8 bytes instead of 24.
     #[expect(clippy::box_collection, reason = "an idle connection pays for the pointer alone")]

@@ -40,8 +40,14 @@ impl Shard {
         admitted
     }
 
-    /// Cuts packets from what a connection sent. What is left of an incomplete packet is copied aside.
+    /// Takes what a connection sent.
     pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
+        self.cut_packets(conn, bytes, fx);
+        self.choke(conn, fx);
+    }
+
+    /// Cuts packets from what a connection sent. What is left of an incomplete packet is copied aside.
+    fn cut_packets(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
         let Some(open) = self.conns.get_mut(conn) else { return };
         let partial = open.partial.take();
         let max = self.hub.settings.max_packet_size;

@@ -1,5 +1,6 @@
 //! How connections and sessions end, and what becomes of the will (sections 3.1.2.5, 3.14, 4.1).
 
+use super::connect::spread;
 use super::{Flow, Shard};
 use crate::machine::{CloseHow, Command, ConnId, Effects};
 use crate::message::{NEVER_MS, Publication};
@@ -53,6 +54,10 @@ impl Shard {
 
     /// DISCONNECT from a client.
     pub(super) fn goodbye(&mut self, session: u32, disconnect: Disconnect<'_>, fx: &mut Effects) -> Flow {
+        // Some codes, and Server Reference, are the server's alone.
+        if !disconnect.reason.is_disconnect_from_client() || disconnect.server_reference.is_some() {
+            return self.refuse(session, ReasonCode::PROTOCOL_ERROR, fx);
+        }
         let held = self.hub.sessions.get_mut(session).expect("live session");
         if let Some(expiry_s) = disconnect.session_expiry {
             // A session that was to end with its connection cannot be made to stay (section 3.14.2.2.2).
@@ -77,7 +82,7 @@ impl Shard {
             let farewell = Disconnect::with_reason(reason);
             let _fits = farewell.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn));
         }
-        self.conns.close(conn);
+        let paused = self.conns.close(conn).is_some_and(|closed| closed.pauses.any());
         match why {
             End::Lost => {}
             End::SendTimeout => fx.commands.push(Command::Close { conn, how: CloseHow::Abort }),
@@ -87,7 +92,7 @@ impl Shard {
         self.hub.counters.connections -= 1;
         held.last_seen_ms = self.hub.now_ms;
         if let Some(delivery) = &mut held.delivery {
-            delivery.stalled_since_ms = None;
+            delivery.stall = None;
         }
         let mut replays = Vec::new();
         if let Some(extra) = &mut held.extra {
@@ -101,6 +106,9 @@ impl Shard {
         held.shrink();
         for (shard, replay) in replays {
             self.cancel_replay(shard, replay, fx);
+        }
+        if paused {
+            self.forget_held_up(conn);
         }
         let held = self.hub.sessions.get_mut(session).expect("session to end");
         // [MQTT-4.1.0-2] [MQTT-3.1.2-23]
@@ -128,6 +136,7 @@ impl Shard {
         extra.will_due_ms = None;
         // [MQTT3-3.1.2-12]
         let Some(Will { message, expiry_s, .. }) = extra.will.take() else { return };
+        held.shrink();
         let expiry_ms =
             expiry_s.map_or(self.default_expiry_ms(), |expiry_s| self.hub.now_ms + u64::from(expiry_s) * 1000);
         let passing = Publication { expires_ms: expiry_ms, ..message.view() };
@@ -155,7 +164,7 @@ impl Shard {
         let generation = self.hub.sessions.generation(session).expect("session to terminate");
         let held = self.hub.sessions.remove(session).expect("session to terminate");
         let hash = held.client_hash;
-        if let Ok(entry) = self.clients.find_entry(u64::from(hash), |(_, slot)| *slot == session) {
+        if let Ok(entry) = self.clients.find_entry(spread(hash), |(_, slot)| *slot == session) {
             entry.remove();
         }
         if let Some(timer) = held.timer {

@@ -49,6 +49,7 @@ impl Shard {
                 self.tell(from, &Record::ShareJoined { to: target.to, ticket: *ticket }, fx);
             }
             Record::ShareJoined { to, ticket } => self.suback_answered(*to, *ticket, None, fx),
+            Record::Congested { congested } => self.pressure.set_elsewhere(from, *congested),
             Record::ShareLeave { from: session, group, filter } => {
                 self.leave_at_home(from, *session, group, filter);
             }

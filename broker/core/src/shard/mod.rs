@@ -2,13 +2,15 @@
 //!
 //! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler;
 //! `connect` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
-//! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions; `share` is
-//! shared subscriptions, `retain` retained messages, `subscribe` what the names say; `mesh` is what other shards say;
+//! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
+//! puts them on the wire and `acks` ends their delivery; `share` is
+//! shared subscriptions, `retain` retained messages, `subscribe` what the names say; `mesh` is what other shards say; `pressure` holds up publishers;
 //! `tick` is time.
 //!
 //! A client's session lives on the shard that its identifier hashes to, and nowhere else. So does each retained topic
 //! and each shared group. That is why nothing here takes a lock and why taking a session over is a local affair.
 
+mod acks;
 mod auth;
 mod connect;
 mod conns;
@@ -17,6 +19,7 @@ mod hub;
 mod intake;
 mod leave;
 mod mesh;
+mod pressure;
 mod publish;
 mod record;
 mod retain;
@@ -26,14 +29,15 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod write;
 
 use crate::counters::{CounterSink, Counters};
 use crate::enhanced_auth::AuthMethod;
 use crate::interest::Interest;
-use crate::machine::{Command, ConnId, Effects, Input, Machine, ShardId, Time};
+use crate::machine::{Effects, Input, Machine, ShardId, Time};
 use crate::placement::Placement;
 use crate::random::Random;
-use crate::retained::Store;
+use crate::retained::{Cursor, Store};
 use crate::settings::Settings;
 use crate::slab::Slab;
 use crate::timer::Wheel;
@@ -47,12 +51,10 @@ use foldhash::fast::FixedState;
 use frames::Frames;
 use hashbrown::{HashMap, HashTable};
 use hub::Hub;
+use pressure::Pressure;
 use retain::{Replays, Retained};
 use route::FanOuts;
 use share::Groups;
-
-/// Bytes staged for another shard above which the publishers that feed it are paused.
-const STAGED_BYTES_SOFT_MAX: usize = 1024 * 1024;
 
 /// What a shard is made of.
 pub struct ShardConfig {
@@ -77,6 +79,8 @@ pub struct Shard {
     id: ShardId,
     placement: Placement,
     random: Random,
+    /// For client identifiers, which clients see; no other secret may follow from it.
+    names: Random,
     conns: Conns,
     hub: Hub,
     /// Sessions by client identifier: hash and slot.
@@ -92,8 +96,12 @@ pub struct Shard {
     counter_sink: Option<Box<dyn CounterSink>>,
     /// Connections accepted from each address in the current second.
     accepted_from: HashMap<IpAddr, u32, FixedState>,
-    /// Connections whose reading is paused because what they publish piles up here.
-    paused: Vec<ConnId>,
+    pressure: Pressure,
+    /// The time of the current turn, and how many deliveries it may still make before fan-outs are put off.
+    turn: Time,
+    deliveries_left: usize,
+    /// Where the search for expired retained messages goes on.
+    sweep: Option<Cursor>,
     next_ticket: u32,
     next_second_ms: u64,
     stopping: bool,
@@ -123,9 +131,11 @@ impl Shard {
         let ShardConfig { id, shards, settings, seed, interest, auth_methods, counters } = config;
         assert!(shards == 1 || interest.is_some(), "several shards need an interest table");
         let mut random = Random::new(seed ^ u64::from(id.0).wrapping_mul(0xD6E8_FEB8_6659_FD93));
+        let placement = Placement::new(shards, seed);
+        let names_seed = placement.hash(&[b'n', id.0]);
         Self {
             id,
-            placement: Placement::new(shards, seed),
+            placement,
             conns: Conns::default(),
             hub: Hub {
                 sessions: Slab::new(),
@@ -147,7 +157,11 @@ impl Shard {
             counter_sink: counters,
             accepted_from: HashMap::with_hasher(FixedState::with_seed(random.next_u64())),
             random,
-            paused: Vec::new(),
+            pressure: Pressure::default(),
+            names: Random::new(names_seed),
+            turn: Time::default(),
+            deliveries_left: 0,
+            sweep: None,
             next_ticket: 1,
             next_second_ms: 0,
             stopping: false,
@@ -176,43 +190,13 @@ impl Shard {
     fn tell(&mut self, to: ShardId, record: &record::Record<'_>, fx: &mut Effects) {
         debug_assert!(to != self.id, "a shard does not talk to itself");
         record.append(fx.mesh.lane(to, record.lane()));
+        self.pressure.note_staged(to, fx);
     }
 
     fn ticket(&mut self) -> u32 {
         let ticket = self.next_ticket;
         self.next_ticket = self.next_ticket.wrapping_add(1).max(1);
         ticket
-    }
-
-    /// Pauses the reading of a publisher while what it feeds is congested.
-    fn hold_up(&mut self, conn: ConnId, fx: &mut Effects) {
-        let Some(open) = self.conns.get_mut(conn) else { return };
-        if !open.paused {
-            open.paused = true;
-            self.paused.push(conn);
-            fx.commands.push(Command::PauseReading { conn });
-        }
-    }
-
-    /// True while publishers should not add to what is staged or waits to be fanned out.
-    fn congested(&self, fx: &Effects) -> bool {
-        let staged = (0..fx.mesh.shards())
-            .any(|shard| fx.mesh.backlog(ShardId(u8::try_from(shard).expect("64 shards"))) > STAGED_BYTES_SOFT_MAX);
-        staged || self.fan_outs.is_congested()
-    }
-
-    /// Resumes publishers once nothing is congested any more.
-    fn let_go(&mut self, fx: &mut Effects) {
-        if self.paused.is_empty() || self.congested(fx) {
-            return;
-        }
-        for conn in core::mem::take(&mut self.paused) {
-            if let Some(open) = self.conns.get_mut(conn)
-                && core::mem::take(&mut open.paused)
-            {
-                fx.commands.push(Command::ResumeReading { conn });
-            }
-        }
     }
 
     /// What a step leaves to do once its own work is done.
@@ -223,22 +207,23 @@ impl Shard {
         while let Some(session) = self.hub.to_arm.pop() {
             self.arm(session);
         }
+        self.announce_congestion(fx);
     }
 }
 
 impl Machine for Shard {
     fn handle(&mut self, now: Time, input: Input<'_>, fx: &mut Effects) {
         self.hub.now_ms = now.millis();
+        if self.turn != now {
+            self.turn = now;
+            self.deliveries_left = route::DELIVERIES_PER_TURN;
+        }
         match input {
             Input::Received { conn, bytes } => self.received(conn, bytes, fx),
             Input::Mesh { from, bytes } => self.heard(from, bytes, fx),
             Input::Opened { conn, peer, origin } => self.opened(conn, peer, origin, fx),
             Input::Closed { conn, .. } => self.lost(conn, fx),
-            Input::Drained { conn } => {
-                if let Some(session) = self.conns.session(conn) {
-                    self.hub.drained(session, fx);
-                }
-            }
+            Input::Drained { conn } => self.drained(conn, fx),
             Input::Tick => self.tick(fx),
             Input::Stop => self.stop(fx),
             Input::ConnectFailed { .. } => unreachable!("a shard opens no connections"),
@@ -248,10 +233,11 @@ impl Machine for Shard {
 
     fn deadline(&self) -> Option<Time> {
         let timer_ms = self.wheel.next_deadline_ms().unwrap_or(u64::MAX);
-        Some(Time::from_millis(timer_ms.min(self.next_second_ms)))
+        let pressure_ms = self.pressure.check_ms().unwrap_or(u64::MAX);
+        Some(Time::from_millis(timer_ms.min(self.next_second_ms).min(pressure_ms)))
     }
 
     fn busy(&self) -> bool {
-        !self.fan_outs.is_empty() || !self.replays.is_idle() || !self.paused.is_empty()
+        !self.fan_outs.is_empty() || !self.replays.is_idle()
     }
 }

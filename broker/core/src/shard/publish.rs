@@ -16,8 +16,6 @@ pub(super) struct TakenIn {
     pub(super) matched: bool,
     /// Set while another shard has yet to store it as retained.
     pub(super) ticket: Option<u32>,
-    /// The publisher should be held up.
-    pub(super) congested: bool,
 }
 
 impl Shard {
@@ -159,7 +157,7 @@ impl Shard {
             let reason = if taken.matched { ReasonCode::SUCCESS } else { ReasonCode::NO_MATCHING_SUBSCRIBERS };
             self.acknowledge(session, conn, version, packet_type, publish.packet_id, reason, taken.ticket, fx);
         }
-        if taken.congested {
+        if self.pressure.is_felt() {
             self.hold_up(conn, fx);
         }
         Flow::Continue
@@ -220,15 +218,15 @@ impl Shard {
         acknowledge_to: Option<u32>,
         fx: &mut Effects,
     ) -> TakenIn {
+        self.pressure.begin_message();
         let mut ticket = None;
         if passing.retain {
             ticket = self.retain(passing, acknowledge_to, fx);
             if passing.payload.is_empty() && self.hub.settings.retainer_stop_publish_clear_msg {
-                return TakenIn { matched: true, ticket, congested: false };
+                return TakenIn { matched: true, ticket };
             }
         }
-        let routed = self.route(passing, fx);
-        TakenIn { matched: routed.matched, ticket, congested: routed.congested }
+        TakenIn { matched: self.route(passing, fx), ticket }
     }
 
     /// Acknowledges a publisher's packet, in the order in which its packets came: behind acknowledgements that wait for

@@ -16,6 +16,13 @@ pub(super) struct SessionRef {
     pub(super) generation: u32,
 }
 
+/// A shared group at home on some shard: slot, and which occupant of the slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GroupRef {
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}
+
 /// A subscription of such a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RemoteTarget {
@@ -33,9 +40,9 @@ pub(super) enum Record<'a> {
     /// Match this message against your subscriptions.
     Publish(Publication<'a>),
     /// Your session is the member that a shared group, at home with me, has picked.
-    Shared { target: RemoteTarget, group: u32, attempt: u8, passing: Publication<'a> },
+    Shared { target: RemoteTarget, group: GroupRef, attempt: u8, passing: Publication<'a> },
     /// That session is gone: pick another member.
-    SharedReturned { failed: SessionRef, group: u32, attempt: u8, passing: Publication<'a> },
+    SharedReturned { failed: SessionRef, group: GroupRef, attempt: u8, passing: Publication<'a> },
     /// Store or clear this retained message; answer with `Retained` if `ticket` is not 0.
     Retain { from: SessionRef, ticket: u32, passing: Publication<'a> },
     /// Make ready to send your retained messages that match `filter`; answer with `ReplayReady`.
@@ -58,6 +65,8 @@ pub(super) enum Record<'a> {
     ShareJoined { to: SessionRef, ticket: u32 },
     /// My session leaves a shared group.
     ShareLeave { from: SessionRef, group: &'a str, filter: &'a str },
+    /// Whether my fan-outs are congested.
+    Congested { congested: bool },
 }
 
 impl<'a> Record<'a> {
@@ -77,7 +86,8 @@ impl<'a> Record<'a> {
             | Self::Retained { .. }
             | Self::ShareJoin { .. }
             | Self::ShareJoined { .. }
-            | Self::ShareLeave { .. } => Lane::Control,
+            | Self::ShareLeave { .. }
+            | Self::Congested { .. } => Lane::Control,
         }
     }
 
@@ -92,14 +102,16 @@ impl<'a> Record<'a> {
             Self::Shared { target, group, attempt, passing } => {
                 out.push(kind::SHARED);
                 put_target(out, target);
-                put_u32(out, *group);
+                put_u32(out, group.slot);
+                put_u32(out, group.generation);
                 out.push(*attempt);
                 put_publication(out, passing);
             }
             Self::SharedReturned { failed, group, attempt, passing } => {
                 out.push(kind::SHARED_RETURNED);
                 put_session(out, *failed);
-                put_u32(out, *group);
+                put_u32(out, group.slot);
+                put_u32(out, group.generation);
                 out.push(*attempt);
                 put_publication(out, passing);
             }
@@ -163,6 +175,10 @@ impl<'a> Record<'a> {
                 put_str(out, group);
                 put_str(out, filter);
             }
+            Self::Congested { congested } => {
+                out.push(kind::CONGESTED);
+                out.push(u8::from(*congested));
+            }
         }
     }
 
@@ -175,13 +191,13 @@ impl<'a> Record<'a> {
             kind::PUBLISH => Self::Publish(from.publication()),
             kind::SHARED => Self::Shared {
                 target: from.target(),
-                group: from.u32(),
+                group: from.group(),
                 attempt: from.u8(),
                 passing: from.publication(),
             },
             kind::SHARED_RETURNED => Self::SharedReturned {
                 failed: from.session(),
-                group: from.u32(),
+                group: from.group(),
                 attempt: from.u8(),
                 passing: from.publication(),
             },
@@ -198,6 +214,7 @@ impl<'a> Record<'a> {
             }
             kind::SHARE_JOINED => Self::ShareJoined { to: from.session(), ticket: from.u32() },
             kind::SHARE_LEAVE => Self::ShareLeave { from: from.session(), group: from.str(), filter: from.str() },
+            kind::CONGESTED => Self::Congested { congested: from.u8() != 0 },
             _ => unreachable!("mesh record of unknown kind {kind}"),
         };
         *batch = from.0;
@@ -220,6 +237,7 @@ mod kind {
     pub(super) const SHARE_JOINED: u8 = 12;
     pub(super) const SHARE_LEAVE: u8 = 13;
     pub(super) const REPLAY_READY: u8 = 14;
+    pub(super) const CONGESTED: u8 = 15;
 }
 
 fn put_u32(out: &mut Vec<u8>, value: u32) {
@@ -299,6 +317,10 @@ impl<'a> Reader<'a> {
         SessionRef { session: self.u32(), generation: self.u32() }
     }
 
+    fn group(&mut self) -> GroupRef {
+        GroupRef { slot: self.u32(), generation: self.u32() }
+    }
+
     fn target(&mut self) -> RemoteTarget {
         RemoteTarget { to: self.session(), subscription_id: self.u32(), options: SubOptions::from_bits(self.u8()) }
     }
@@ -348,8 +370,8 @@ mod tests {
             let target = RemoteTarget { to, subscription_id: ticket, options: SubOptions::from_bits(bits) };
             let records = [
                 Record::Publish(passing),
-                Record::Shared { target, group: ticket, attempt: qos, passing },
-                Record::SharedReturned { failed: to, group: ticket, attempt: qos, passing },
+                Record::Shared { target, group: GroupRef { slot: ticket, generation }, attempt: qos, passing },
+                Record::SharedReturned { failed: to, group: GroupRef { slot: ticket, generation }, attempt: qos, passing },
                 Record::Retain { from: to, ticket, passing },
                 Record::Replay { target, ticket, filter: &topic },
                 Record::ReplayReady { to, ticket, replay: session },
@@ -361,6 +383,7 @@ mod tests {
                 Record::ShareJoin { target, ticket, group: &topic, filter: "f" },
                 Record::ShareJoined { to, ticket },
                 Record::ShareLeave { from: to, group: "g", filter: &topic },
+                Record::Congested { congested: retain },
             ];
             let mut batch = Vec::new();
             for record in &records {

@@ -21,6 +21,12 @@ use alloc::vec::Vec;
 /// Steps of a walk over retained messages in one slice, and so the most messages in one.
 const SLICE_STEPS: usize = 256;
 
+/// Bytes of payload after which a slice ends.
+const SLICE_BYTES: usize = 256 * 1024;
+
+/// Retained messages looked at every second in search of expired ones.
+const SWEEP_STEPS: usize = 4096;
+
 /// Slices of replays in one turn.
 const SLICES_PER_TURN: usize = 8;
 
@@ -39,6 +45,8 @@ struct Replay {
     cursor: Option<Cursor>,
     /// Messages stored later are not part of it.
     sequence: u64,
+    /// Found, but more than fitted the slice.
+    found: VecDeque<Rc<Message>>,
 }
 
 /// Replays that this shard gives, to its own sessions and to those of other shards.
@@ -139,7 +147,14 @@ impl Shard {
             return None;
         }
         let sequence = self.replays.sequence;
-        Some(self.replays.replays.insert(Replay { to, target, filter: filter.into(), cursor: None, sequence }))
+        Some(self.replays.replays.insert(Replay {
+            to,
+            target,
+            filter: filter.into(),
+            cursor: None,
+            sequence,
+            found: VecDeque::new(),
+        }))
     }
 
     fn replay_one(&mut self, to: ShardId, target: RemoteTarget, message: &Rc<Message>, fx: &mut Effects) {
@@ -167,31 +182,42 @@ impl Shard {
         }
         let limit = self.slice_limit();
         let held = self.replays.replays.get_mut(replay).expect("replay");
-        let sequence = held.sequence;
-        let mut found = Vec::new();
-        let mut collect = |_: &str, retained: &Retained| {
-            if retained.sequence <= sequence {
-                found.push(retained.message.clone());
+        let mut found = core::mem::take(&mut held.found);
+        let mut over = false;
+        if found.is_empty() {
+            let sequence = held.sequence;
+            let mut collect = |_: &str, retained: &Retained| {
+                if retained.sequence <= sequence {
+                    found.push_back(retained.message.clone());
+                }
+            };
+            if filter::has_wildcard(&held.filter) {
+                held.cursor = self.retained.scan(&held.filter, held.cursor.take(), limit, &mut collect);
+            } else if let Some(retained) = self.retained.get(&held.filter) {
+                collect(&held.filter, retained);
             }
-        };
-        if filter::has_wildcard(&held.filter) {
-            held.cursor = self.retained.scan(&held.filter, held.cursor.take(), limit, &mut collect);
-        } else if let Some(retained) = self.retained.get(&held.filter) {
-            collect(&held.filter, retained);
+            over = held.cursor.is_none();
         }
-        let more = held.cursor.is_some();
-        for message in &found {
-            self.replay_one(to, target, message, fx);
+        let nothing = found.is_empty();
+        let mut bytes = 0;
+        while bytes < SLICE_BYTES
+            && let Some(message) = found.pop_front()
+        {
+            bytes += message.view().payload.len();
+            self.replay_one(to, target, &message, fx);
         }
+        let held = self.replays.replays.get_mut(replay).expect("replay");
+        held.found = found;
+        let more = !held.found.is_empty() || !(over || held.cursor.is_none());
         if !more {
             self.replays.replays.remove(replay);
-        } else if found.is_empty() {
+        } else if nothing {
             self.replays.active.push_back(replay);
             return;
         }
         if to == self.id {
             self.slice_ended(self.id, target.to, replay, more, fx);
-        } else if more {
+        } else {
             self.tell(to, &Record::ReplaySlice { to: target.to, replay, more }, fx);
         }
     }
@@ -200,7 +226,7 @@ impl Shard {
     fn slice_limit(&self) -> usize {
         match self.hub.settings.max_mqueue_len as usize {
             0 => SLICE_STEPS,
-            queue => SLICE_STEPS.min(queue / 2).max(1),
+            queue => SLICE_STEPS.min(queue),
         }
     }
 
@@ -215,27 +241,23 @@ impl Shard {
         }
     }
 
-    /// A slice for a session here is over; `from` waits to be asked for the next.
+    /// A slice for a session here is over; if there is `more`, `from` waits to be asked for it.
     pub(super) fn slice_ended(&mut self, from: ShardId, to: SessionRef, replay: u32, more: bool, fx: &mut Effects) {
-        if !more {
-            return;
-        }
         let Some(session) = self.hub.sessions.get_generation_mut(to.session, to.generation) else {
-            self.cancel_replay(from, replay, fx);
+            if more {
+                self.cancel_replay(from, replay, fx);
+            }
             return;
         };
-        if has_room(session, fx) {
-            self.ask_for_slice(from, replay, fx);
-        } else {
-            session.flags.waits_for_room = true;
-            session.extra_mut().replays.push((from, replay));
-            if let Some(conn) = session.conn {
-                fx.outbox.watch_drain(conn);
-            }
+        let extra = session.extra_mut();
+        extra.replaying = false;
+        if more {
+            extra.replays.push_front((from, replay));
         }
+        self.continue_replays(to.session, fx);
     }
 
-    pub(super) fn ask_for_slice(&mut self, of: ShardId, replay: u32, fx: &mut Effects) {
+    fn ask_for_slice(&mut self, of: ShardId, replay: u32, fx: &mut Effects) {
         if of == self.id {
             self.replays.active.push_back(replay);
         } else {
@@ -248,11 +270,23 @@ impl Shard {
         self.replays.active.push_back(replay);
     }
 
-    /// A session has room again: on with what waits for it.
+    /// Begins or goes on with the replays of a session, one slice at a time, if it has room.
     pub(super) fn continue_replays(&mut self, session: u32, fx: &mut Effects) {
-        let Some(extra) = self.hub.sessions.get_mut(session).and_then(|held| held.extra.as_mut()) else { return };
-        for (shard, replay) in core::mem::take(&mut extra.replays) {
+        let Some(held) = self.hub.sessions.get_mut(session) else { return };
+        let room = has_room(held, fx);
+        let Some(extra) = &mut held.extra else { return };
+        if extra.replaying || extra.replays.is_empty() {
+            return;
+        }
+        if room {
+            let (shard, replay) = extra.replays.pop_front().expect("a first one");
+            extra.replaying = true;
             self.ask_for_slice(shard, replay, fx);
+            return;
+        }
+        held.flags.waits_for_room = true;
+        if let Some(conn) = held.conn {
+            fx.outbox.watch_drain(conn);
         }
     }
 
@@ -268,6 +302,20 @@ impl Shard {
     /// As [`Shard::cancel_replay`], told by the session's shard.
     pub(super) fn replay_cancelled(&mut self, replay: u32) {
         self.replays.replays.remove(replay);
+    }
+
+    /// Removes some of the retained messages that have expired.
+    pub(super) fn sweep_retained(&mut self) {
+        let now_ms = self.hub.now_ms;
+        let mut expired = Vec::new();
+        self.sweep = self.retained.scan("#", self.sweep.take(), SWEEP_STEPS, &mut |topic, retained| {
+            if retained.message.expires_ms() <= now_ms {
+                expired.push(Box::<str>::from(topic));
+            }
+        });
+        for topic in expired {
+            self.retained.remove(&topic);
+        }
     }
 
     /// Goes on with replays, a few slices.

@@ -14,19 +14,14 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-/// Deliveries of large fan-outs in one turn.
+/// Deliveries of one message, and of a turn's unfinished fan-outs, before the rest waits for the next turn.
 const FAN_OUT_SLICE: usize = 4096;
+
+/// Deliveries of all messages that came in one turn before fan-outs are put off.
+pub(super) const DELIVERIES_PER_TURN: usize = 16_384;
 
 /// Unfinished fan-outs above which publishers are held up.
 const FAN_OUTS_SOFT_MAX: usize = 256;
-
-/// Where a message went.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Routed {
-    pub(super) matched: bool,
-    /// What it went into is fuller than it should be.
-    pub(super) congested: bool,
-}
 
 /// A message on its way to many sessions.
 struct Unfinished {
@@ -57,26 +52,23 @@ impl FanOuts {
 }
 
 impl Shard {
-    /// Sends a message to every subscriber there is [MQTT-4.5.0-1] [MQTT3-4.5.0-1].
-    pub(super) fn route(&mut self, passing: &Publication<'_>, fx: &mut Effects) -> Routed {
+    /// Sends a message to every subscriber there is [MQTT-4.5.0-1] [MQTT3-4.5.0-1]. True if there may be one.
+    pub(super) fn route(&mut self, passing: &Publication<'_>, fx: &mut Effects) -> bool {
         let mut matched = self.route_here(passing, fx);
-        let mut congested = self.fan_outs.is_congested();
         if let Some(interest) = &mut self.interest {
             let mut shards = interest.lookup(passing.topic) & !(1 << self.id.0);
             while shards != 0 {
                 let to = ShardId(u8::try_from(shards.trailing_zeros()).expect("64 shards"));
                 shards &= shards - 1;
-                let record = Record::Publish(*passing);
-                record.append(fx.mesh.lane(to, record.lane()));
+                self.tell(to, &Record::Publish(*passing), fx);
                 self.hub.counters.messages_forward += 1;
                 matched = true;
-                congested |= fx.mesh.backlog(to) > super::STAGED_BYTES_SOFT_MAX;
             }
         }
         if !matched {
             self.hub.counters.messages_dropped_no_subscribers += 1;
         }
-        Routed { matched, congested }
+        matched
     }
 
     /// Sends a message to the subscribers on this shard whose filters match [MQTT-3.3.2-3] [MQTT3-3.3.2-3], and to one
@@ -104,11 +96,18 @@ impl Shard {
 
     fn fan_out(&mut self, filters: &[FilterId], passing: &Publication<'_>, fx: &mut Effects) {
         let receivers: usize = filters.iter().map(|filter| self.index.count(*filter)).sum();
-        if receivers > FAN_OUT_SLICE || (!self.fan_outs.is_empty() && self.fan_outs.serves(filters)) {
+        let put_off = receivers > FAN_OUT_SLICE
+            || (receivers > 1 && receivers > self.deliveries_left)
+            || (!self.fan_outs.is_empty() && self.fan_outs.serves(filters));
+        if put_off {
+            if self.fan_outs.is_congested() {
+                self.pressure.note_own(self.id);
+            }
             let walks = filters.iter().map(|filter| (*filter, self.index.fan_out(*filter))).collect();
             self.fan_outs.unfinished.push_back(Unfinished { message: Message::keep(passing), walks });
             return;
         }
+        self.deliveries_left = self.deliveries_left.saturating_sub(receivers);
         let mut once = Once::new(passing);
         if receivers > 1 {
             self.frames.clear();
@@ -132,6 +131,11 @@ impl Shard {
         let mut left = FAN_OUT_SLICE;
         while let Some(mut fan_out) = self.fan_outs.unfinished.pop_front() {
             let passing = fan_out.message.view();
+            if passing.expired(self.hub.now_ms) {
+                // [MQTT-3.3.2-5]
+                self.hub.counters.delivery_dropped_expired += 1;
+                continue;
+            }
             let mut once = Once::new(&passing);
             once.kept = Some(fan_out.message.clone());
             self.frames.clear();

@@ -6,7 +6,7 @@
 
 use super::Shard;
 use super::hub::{Once, Target};
-use super::record::{Record, RemoteTarget, SessionRef};
+use super::record::{GroupRef, Record, RemoteTarget, SessionRef};
 use crate::machine::{Effects, ShardId};
 use crate::message::Publication;
 use crate::session::Via;
@@ -142,6 +142,15 @@ impl Shard {
         self.groups.joined.find(&full_name(group, filter))
     }
 
+    /// True if some shared subscription of a session here matches the topic.
+    fn shares(&self, session: u32, topic: &str) -> bool {
+        let held = self.hub.sessions.get(session).expect("session of a group");
+        held.subscriptions.as_slice().iter().filter(|subscription| subscription.shared).any(|subscription| {
+            let name = self.groups.joined.filter(subscription.filter);
+            name.split_once('/').is_some_and(|(_, filter)| filter::matches(filter, topic))
+        })
+    }
+
     /// A session here leaves a group. False if it was no member.
     pub(super) fn leave_group(&mut self, session: u32, joined: FilterId, fx: &mut Effects) -> bool {
         if self.groups.joined.subscriber(joined, session).is_none() {
@@ -187,7 +196,8 @@ impl Shard {
         let mut matched = false;
         while let Some(group) = self.groups.by_filter.chunk_from(filter, after).first().map(|group| group.id) {
             after = Some(group);
-            matched |= self.give(group, None, 0, passing, fx);
+            let generation = self.groups.at_home.generation(group).expect("group by its filter");
+            matched |= self.give(GroupRef { slot: group, generation }, None, 0, passing, fx);
         }
         matched
     }
@@ -195,15 +205,15 @@ impl Shard {
     /// Picks a member and gives it the message; `failed` has been given it in vain.
     fn give(
         &mut self,
-        group: u32,
+        group: GroupRef,
         mut failed: Option<(ShardId, SessionRef)>,
         mut attempt: u8,
         passing: &Publication<'_>,
         fx: &mut Effects,
     ) -> bool {
         while attempt < ATTEMPTS_MAX {
-            let Some(member) = self.pick(group, failed, passing) else { break };
-            let via = Via { home: self.id, group };
+            let Some(member) = self.pick(group.slot, failed, passing) else { break };
+            let via = Via { home: self.id, group: group.slot, generation: group.generation };
             if member.shard != self.id {
                 let to = SessionRef { session: member.session, generation: member.generation };
                 let target = RemoteTarget { to, subscription_id: member.subscription_id, options: member.options };
@@ -247,12 +257,14 @@ impl Shard {
         &mut self,
         home: ShardId,
         target: RemoteTarget,
-        group: u32,
+        group: GroupRef,
         attempt: u8,
         passing: &Publication<'_>,
         fx: &mut Effects,
     ) {
-        if self.hub.sessions.get_generation(target.to.session, target.to.generation).is_none() {
+        let alive = self.hub.sessions.get_generation(target.to.session, target.to.generation).is_some();
+        // A member that has left meanwhile gets nothing more [MQTT-3.10.4-2].
+        if !alive || !self.shares(target.to.session, passing.topic) {
             let record = Record::SharedReturned { failed: target.to, group, attempt: attempt + 1, passing: *passing };
             self.tell(home, &record, fx);
             return;
@@ -261,7 +273,7 @@ impl Shard {
             session: target.to.session,
             subscription_id: target.subscription_id,
             options: target.options,
-            via: Some(Via { home, group }),
+            via: Some(Via { home, group: group.slot, generation: group.generation }),
         };
         self.hub.deliver(target, &mut Once::new(passing), fx);
     }
@@ -276,10 +288,11 @@ impl Shard {
         fx: &mut Effects,
     ) {
         let failed = SessionRef { session, generation };
+        let group = GroupRef { slot: via.group, generation: via.generation };
         if via.home == self.id {
-            self.shared_returned(self.id, failed, via.group, 0, passing, fx);
+            self.shared_returned(self.id, failed, group, 0, passing, fx);
         } else {
-            let record = Record::SharedReturned { failed, group: via.group, attempt: 0, passing: *passing };
+            let record = Record::SharedReturned { failed, group, attempt: 0, passing: *passing };
             self.tell(via.home, &record, fx);
         }
     }
@@ -289,17 +302,12 @@ impl Shard {
         &mut self,
         shard: ShardId,
         failed: SessionRef,
-        group: u32,
+        group: GroupRef,
         attempt: u8,
         passing: &Publication<'_>,
         fx: &mut Effects,
     ) {
-        // The group may be gone and its slot in use by another.
-        let still_there = self
-            .groups
-            .at_home
-            .get(group)
-            .is_some_and(|held| filter::matches(self.groups.by_filter.filter(held.filter), passing.topic));
+        let still_there = self.groups.at_home.get_generation(group.slot, group.generation).is_some();
         if still_there && !passing.expired(self.hub.now_ms) {
             self.give(group, Some((shard, failed)), attempt, passing, fx);
         } else {

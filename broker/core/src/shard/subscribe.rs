@@ -1,5 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE (sections 3.8 and 3.10).
 
+use super::conns::Pauses;
 use super::record::{RemoteTarget, SessionRef};
 use super::{Flow, Shard};
 use crate::machine::{ConnId, Effects, ShardId};
@@ -11,10 +12,10 @@ use ringmq_wire::{
 };
 
 /// Replays of retained messages that may wait for one session; a subscription that would need more is refused.
-const REPLAYS_PER_SESSION_MAX: usize = 1024;
+const REPLAYS_PER_SESSION_MAX: usize = 65_536;
 
-/// SUBACKs of one session that may wait for other shards.
-const HELD_SUBACKS_MAX: usize = 256;
+/// SUBACKs of one session that wait for other shards before the client is read no further.
+const HELD_SUBACKS_SOFT_MAX: usize = 256;
 
 /// A granted subscription, as far as the answer needs it.
 struct Granted<'a> {
@@ -30,11 +31,8 @@ impl Shard {
     /// [MQTT3-3.8.4-4], and answered together [MQTT-3.8.4-1] [MQTT-3.8.4-6] [MQTT3-3.8.4-1].
     pub(super) fn subscribe(&mut self, session: u32, conn: ConnId, subscribe: Subscribe<'_>, fx: &mut Effects) -> Flow {
         let settings = self.hub.settings.clone();
-        let held = self.hub.sessions.get_mut(session).expect("live session");
-        let suback_room = held.extra.as_ref().is_none_or(|extra| extra.held_subacks.len() < HELD_SUBACKS_MAX);
         if subscribe.filter_count > usize::from(settings.max_topic_filters)
             || subscribe.user_properties.len() > usize::from(settings.max_user_properties)
-            || !suback_room
         {
             return self.refuse(session, ReasonCode::QUOTA_EXCEEDED, fx);
         }
@@ -66,7 +64,11 @@ impl Shard {
         if waiting == 0 {
             self.grant(session, conn, suback, fx);
         } else {
-            self.hub.sessions.get_mut(session).expect("live session").extra_mut().held_subacks.push(suback);
+            let extra = self.hub.sessions.get_mut(session).expect("live session").extra_mut();
+            extra.held_subacks.push(suback);
+            if extra.held_subacks.len() >= HELD_SUBACKS_SOFT_MAX {
+                self.pause(conn, Pauses::SUBSCRIBING, fx);
+            }
         }
         Flow::Continue
     }
@@ -74,8 +76,9 @@ impl Shard {
     /// Sends a SUBACK, then the retained messages that go with it.
     fn grant(&mut self, session: u32, conn: ConnId, suback: HeldSubAck, fx: &mut Effects) {
         self.send_suback(session, conn, suback.packet_id, &suback.codes, fx);
-        for (shard, replay) in suback.replays {
-            self.ask_for_slice(shard, replay, fx);
+        if !suback.replays.is_empty() {
+            self.hub.sessions.get_mut(session).expect("live session").extra_mut().replays.extend(suback.replays);
+            self.continue_replays(session, fx);
         }
     }
 
@@ -119,11 +122,11 @@ impl Shard {
         let known = match parsed.share {
             Some(group) => self
                 .find_joined(group, parsed.filter)
-                .is_some_and(|id| held.subscriptions.as_slice().contains(&Subscription { filter: id, shared: true })),
+                .is_some_and(|id| held.subscriptions.contains(Subscription { filter: id, shared: true })),
             None => self
                 .index
                 .find(parsed.filter)
-                .is_some_and(|id| held.subscriptions.as_slice().contains(&Subscription { filter: id, shared: false })),
+                .is_some_and(|id| held.subscriptions.contains(Subscription { filter: id, shared: false })),
         };
         let max = settings.max_subscriptions as usize;
         if !known && max > 0 && held.subscriptions.as_slice().len() >= max {
@@ -139,7 +142,6 @@ impl Shard {
             // Retained messages are not sent for shared subscriptions.
             return Ok(Granted { code, replay: None, waits: joined.ticket.is_some() });
         }
-        // Retained messages first need a place in the queue of those who wait.
         let wants_retained = match options.retain_handling {
             RetainHandling::Send => true,
             // [MQTT-3.3.1-10]
@@ -205,7 +207,11 @@ impl Shard {
         subacks[at].waiting -= 1;
         if subacks[at].waiting == 0 {
             let suback = subacks.remove(at);
+            let few = subacks.len() < HELD_SUBACKS_SOFT_MAX / 2;
             self.grant(to.session, conn, suback, fx);
+            if few {
+                self.unpause(conn, Pauses::SUBSCRIBING, fx);
+            }
         }
     }
 
@@ -247,7 +253,7 @@ impl Shard {
         let Some(filter) = filter else { return ReasonCode::NO_SUBSCRIPTION_EXISTED };
         let subscription = Subscription { filter, shared };
         let held = self.hub.sessions.get_mut(session).expect("live session");
-        if !held.subscriptions.as_slice().contains(&subscription) {
+        if !held.subscriptions.contains(subscription) {
             return ReasonCode::NO_SUBSCRIPTION_EXISTED;
         }
         held.subscriptions.remove(subscription);

@@ -3,7 +3,7 @@
 use super::Shard;
 use super::leave::End;
 use crate::machine::{CloseHow, Command, ConnId, Effects};
-use crate::session::Session;
+use crate::session::{Session, Stall};
 
 /// Timers that fire in one turn.
 const TIMERS_PER_TURN: usize = 1024;
@@ -43,6 +43,7 @@ impl Shard {
 
     fn each_second(&mut self) {
         self.accepted_from.clear();
+        self.sweep_retained();
         if let Some(interest) = &mut self.interest {
             interest.turn();
         }
@@ -79,6 +80,11 @@ impl Shard {
             }
             return self.arm(session);
         }
+        let conn = held.conn.expect("live session");
+        if self.conns.get_mut(conn).is_some_and(|open| open.pauses.any()) {
+            // It cannot be heard while it is not read.
+            held.last_seen_ms = now_ms;
+        }
         let silent_ms = now_ms - held.last_seen_ms;
         if held.patience_ms(settings.keepalive_multiplier_permille).is_some_and(|patience_ms| silent_ms >= patience_ms)
         {
@@ -86,10 +92,17 @@ impl Shard {
             return self.end(session, End::KeepAliveTimeout, fx);
         }
         if let Some(delivery) = &mut held.delivery {
-            let send_timeout_ms = u64::try_from(settings.send_timeout.as_millis()).unwrap_or(u64::MAX);
-            if delivery.stalled_since_ms.is_some_and(|since_ms| since_ms.saturating_add(send_timeout_ms) <= now_ms) {
-                self.hub.counters.client_send_timeout += 1;
-                return self.end(session, End::SendTimeout, fx);
+            if let Some(stall) = &mut delivery.stall {
+                let unsent = fx.outbox.unsent(conn);
+                if unsent < stall.unsent {
+                    // Slow is not stuck.
+                    *stall = Stall { since_ms: now_ms, unsent };
+                }
+                let send_timeout_ms = u64::try_from(settings.send_timeout.as_millis()).unwrap_or(u64::MAX);
+                if stall.since_ms.saturating_add(send_timeout_ms) <= now_ms {
+                    self.hub.counters.client_send_timeout += 1;
+                    return self.end(session, End::SendTimeout, fx);
+                }
             }
             let release_ms = u64::try_from(settings.await_rel_timeout.as_millis()).unwrap_or(u64::MAX);
             if let Some(since_ms) = now_ms.checked_sub(release_ms) {
@@ -98,8 +111,11 @@ impl Shard {
             }
         }
         held.shrink();
-        if self.retry_due_ms(session).is_some_and(|due_ms| due_ms <= now_ms) {
-            self.hub.resume(session, fx);
+        if let Some(interval) = settings.retry_interval
+            && self.retry_due_ms(session).is_some_and(|due_ms| due_ms <= now_ms)
+        {
+            let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+            self.hub.repeat(session, now_ms.saturating_sub(interval_ms), fx);
             self.hub.pump(session, fx);
         }
         self.arm(session);
@@ -121,7 +137,8 @@ impl Shard {
                 let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                 since_ms.map(|since_ms| since_ms.saturating_add(timeout_ms))
             };
-            let stalled = after(delivery.and_then(|held| held.stalled_since_ms), settings.send_timeout);
+            let stalled =
+                after(delivery.and_then(|held| held.stall).map(|stall| stall.since_ms), settings.send_timeout);
             let unreleased = after(delivery.and_then(|held| held.unreleased_since_ms()), settings.await_rel_timeout);
             [keep_alive_ms, stalled, unreleased, retry_due_ms].into_iter().flatten().min()
         };

@@ -19,7 +19,7 @@
 //!
 //! # Threads
 //! Lookups only load. A shard writes only when a key's count leaves or reaches zero, and then only its own bit. No path
-//! but a [change of generation](growth) takes a lock.
+//! but a change of generation (`growth`) takes a lock.
 //!
 //! Absent: exact matching, shared subscription groups (the group's home announces the filter without its `$share`
 //! part), and counting false positives (the destination's business).

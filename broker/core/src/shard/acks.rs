@@ -1,0 +1,84 @@
+//! Acknowledgements from subscribers: how a message leaves the window (section 4.3).
+
+use super::hub::Hub;
+use crate::machine::Effects;
+use crate::session::{Delivery, Stage};
+use ringmq_wire::{PacketType, QoS, ReasonCode, encode_ack};
+
+impl Hub {
+    /// PUBACK from a subscriber: the message is delivered, or refused for good [MQTT-4.4.0-2] [MQTT-4.8.2-6].
+    #[inline]
+    pub(super) fn acknowledged(&mut self, from: u32, packet_id: u16, fx: &mut Effects) {
+        let session = self.sessions.get_mut(from).expect("live session");
+        let done = session.delivery.as_mut().and_then(|delivery| {
+            let at = delivery.position(packet_id)?;
+            let waits = matches!(&delivery.window[at].stage, Stage::Published(held) if held.qos == QoS::AtLeastOnce);
+            waits.then(|| delivery.land(at))
+        });
+        if done.is_none() {
+            self.counters.puback_missed += 1;
+            return;
+        }
+        self.counters.messages_acked += 1;
+        self.window_opened(from, fx);
+    }
+
+    /// PUBREC from a subscriber [MQTT-4.3.3-4] [MQTT-4.3.3-5] [MQTT3-4.3.3-1], also if the message has expired
+    /// meanwhile [MQTT-4.3.3-13]. A refusal ends the exchange [MQTT-4.4.0-2].
+    pub(super) fn received(&mut self, from: u32, packet_id: u16, reason: ReasonCode, fx: &mut Effects) {
+        let session = self.sessions.get_mut(from).expect("live session");
+        let conn = session.conn.expect("live session");
+        let version = session.version;
+        let known = session.delivery.as_mut().and_then(|delivery| {
+            let at = delivery.position(packet_id)?;
+            match &delivery.window[at].stage {
+                Stage::Published(held) if held.qos != QoS::ExactlyOnce => None,
+                Stage::Published(_) if reason.is_error() => {
+                    delivery.land(at);
+                    Some(true)
+                }
+                _ => {
+                    delivery.release_to_client(at, self.now_ms);
+                    Some(false)
+                }
+            }
+        });
+        match known {
+            Some(true) => self.window_opened(from, fx),
+            Some(false) => {
+                encode_ack(fx.outbox.buffer(conn), PacketType::PubRel, version, packet_id, ReasonCode::SUCCESS);
+            }
+            None => {
+                self.counters.pubrec_missed += 1;
+                if !reason.is_error() {
+                    let reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
+                    encode_ack(fx.outbox.buffer(conn), PacketType::PubRel, version, packet_id, reason);
+                }
+            }
+        }
+    }
+
+    /// PUBCOMP from a subscriber.
+    pub(super) fn completed(&mut self, from: u32, packet_id: u16, fx: &mut Effects) {
+        let session = self.sessions.get_mut(from).expect("live session");
+        let done = session.delivery.as_mut().and_then(|delivery| {
+            let at = delivery.position(packet_id)?;
+            matches!(delivery.window[at].stage, Stage::Released).then(|| delivery.land(at))
+        });
+        if done.is_none() {
+            self.counters.pubcomp_missed += 1;
+            return;
+        }
+        self.counters.messages_acked += 1;
+        self.window_opened(from, fx);
+    }
+
+    #[inline]
+    fn window_opened(&mut self, session: u32, fx: &mut Effects) {
+        let held = self.sessions.get(session).expect("live session");
+        let waits = |delivery: &Delivery| !delivery.queue.is_empty() || delivery.in_flight() < delivery.window.len();
+        if held.delivery.as_deref().is_some_and(waits) || held.flags.waits_for_room {
+            self.pump(session, fx);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! One PUBLISH to one client, within what the client takes: its maximum packet size, its topic aliases.
+
+use super::frames::Frames;
+use crate::machine::{ConnId, Effects};
+use crate::message::Publication;
+use crate::session::{Session, TopicForm};
+use ringmq_wire::{PublishOut, QoS};
+
+/// Most bytes of a PUBLISH beside topic, forwarded properties and payload: fixed header, length of the topic, packet
+/// identifier, length of the properties, message expiry, subscription identifier.
+const OVERHEAD_MAX: usize = 5 + 2 + 2 + 4 + 5 + 5;
+
+/// How one PUBLISH goes out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) dup: bool,
+    pub(super) packet_id: u16,
+    pub(super) subscription_id: u32,
+}
+
+pub(super) enum Written {
+    Sent,
+    TooLarge,
+}
+
+/// Appends a PUBLISH to what the connection is to be sent.
+#[inline]
+pub(super) fn write(
+    session: &mut Session,
+    conn: ConnId,
+    passing: &Publication<'_>,
+    form: Form,
+    frames: Option<&mut Frames>,
+    now_ms: u64,
+    fx: &mut Effects,
+) -> Written {
+    let version = session.version;
+    let out = PublishOut {
+        qos: form.qos,
+        retain: form.retain,
+        dup: form.dup,
+        topic: passing.topic.as_bytes(),
+        packet_id: form.packet_id,
+        expiry: passing.expiry_s(now_ms),
+        alias: None,
+        // [MQTT-3.3.4-3] [MQTT-3.3.4-5]: one delivery for each matching subscription, each with its own identifier.
+        subscription_ids: match form.subscription_id {
+            0 => &[],
+            _ => core::slice::from_ref(&form.subscription_id),
+        },
+        properties: passing.properties,
+        payload: passing.payload,
+    };
+    if session.flags.aliases_out {
+        return write_aliased(session, conn, passing.topic, out, fx);
+    }
+    // [MQTT-3.1.2-24]; most messages are so far below any limit that their exact length need not be known.
+    let roughly = out.topic.len() + out.properties.len() + out.payload.len() + OVERHEAD_MAX;
+    if roughly > session.max_packet_size as usize && !fits(&out, session) {
+        return Written::TooLarge;
+    }
+    match frames.filter(|_| form.subscription_id == 0 && !form.dup) {
+        Some(frames) => frames.copy(version, &out, fx.outbox.buffer(conn)),
+        None => out.encode(version, fx.outbox.buffer(conn)),
+    }
+    Written::Sent
+}
+
+/// As [`write`], with a topic alias if that fits.
+fn write_aliased(
+    session: &mut Session,
+    conn: ConnId,
+    topic: &str,
+    mut out: PublishOut<'_>,
+    fx: &mut Effects,
+) -> Written {
+    let aliases = session.extra.as_mut().and_then(|extra| extra.aliases_out.as_mut()).expect("aliases are used");
+    let form = aliases.form(topic);
+    match form {
+        TopicForm::Full => {}
+        TopicForm::Assign(alias) => out.alias = Some(alias),
+        TopicForm::Alias(alias) => {
+            out.alias = Some(alias);
+            out.topic = &[];
+        }
+    }
+    if !fits(&out, session) {
+        if !matches!(form, TopicForm::Assign(_)) {
+            return Written::TooLarge;
+        }
+        out.alias = None;
+        if !fits(&out, session) {
+            return Written::TooLarge;
+        }
+    }
+    if let (TopicForm::Assign(alias), Some(_)) = (form, out.alias) {
+        session.extra_mut().aliases_out.as_mut().expect("aliases are used").assign(topic, alias);
+    }
+    out.encode(session.version, fx.outbox.buffer(conn));
+    Written::Sent
+}
+
+fn fits(out: &PublishOut<'_>, session: &Session) -> bool {
+    out.encoded_len(session.version) <= session.max_packet_size as usize
+}

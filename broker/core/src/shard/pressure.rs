@@ -92,6 +92,10 @@ impl Shard {
             && open.pauses.remove(reason)
         {
             fx.commands.push(Command::ResumeReading { conn });
+            // It could not be heard while it was not read.
+            if let Some(held) = self.conns.session(conn).and_then(|session| self.hub.sessions.get_mut(session)) {
+                held.last_seen_ms = self.hub.now_ms;
+            }
         }
     }
 

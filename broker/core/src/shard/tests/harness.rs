@@ -38,6 +38,10 @@ struct Link {
     version: Version,
     output: Vec<u8>,
     open: bool,
+    /// Takes no bytes.
+    deaf: bool,
+    /// The shard does not want to read it.
+    paused: bool,
 }
 
 /// A process of shards under a clock that only moves when told.
@@ -90,7 +94,7 @@ impl World {
         let client = Client(self.links.len());
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
-        self.links.push(Link { shard: 0, conn, version, output: Vec::new(), open: true });
+        self.links.push(Link { shard: 0, conn, version, output: Vec::new(), open: true, deaf: false, paused: false });
         self.by_conn.insert((0, conn), client);
         let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
         self.step(0, Input::Opened { conn, peer, origin: Origin::Accepted { listener: 0 } });
@@ -112,6 +116,25 @@ impl World {
         let (shard, conn) = (link.shard, link.conn);
         self.by_conn.remove(&(shard, conn));
         self.step(shard, Input::Closed { conn, cause: CloseCause::Peer });
+    }
+
+    /// Makes a client take no bytes any more, or take them again.
+    pub(super) fn set_deaf(&mut self, client: Client, deaf: bool) {
+        self.links[client.0].deaf = deaf;
+        if !deaf {
+            let (shard, conn) = (self.links[client.0].shard, self.links[client.0].conn);
+            self.transmit(shard, conn);
+        }
+    }
+
+    pub(super) fn is_paused(&self, client: Client) -> bool {
+        self.links[client.0].paused
+    }
+
+    /// Bytes that wait for a client to take them.
+    pub(super) fn unsent(&self, client: Client) -> usize {
+        let link = &self.links[client.0];
+        self.shards[link.shard].1.outbox.unsent(link.conn)
     }
 
     pub(super) fn is_open(&self, client: Client) -> bool {
@@ -219,17 +242,35 @@ impl World {
         self.effects(shard);
     }
 
+    fn set_paused(&mut self, shard: usize, conn: ConnId, paused: bool) {
+        let client = self.by_conn[&(shard, conn)];
+        assert_ne!(self.links[client.0].paused, paused, "paused or resumed twice");
+        self.links[client.0].paused = paused;
+    }
+
+    /// Hands a connection's bytes to its client, if that takes any.
+    fn transmit(&mut self, shard: usize, conn: ConnId) {
+        let client = self.by_conn.get(&(shard, conn)).copied();
+        if client.is_some_and(|client| self.links[client.0].deaf) {
+            return;
+        }
+        let outbox = &mut self.shards[shard].1.outbox;
+        let bytes = outbox.start_send(conn).map(<[u8]>::to_vec).unwrap_or_default();
+        let sent = outbox.sent(conn, bytes.len());
+        if let Some(client) = client {
+            self.links[client.0].output.extend(bytes);
+        }
+        if sent.drained {
+            self.step(shard, Input::Drained { conn });
+        }
+    }
+
     fn effects(&mut self, shard: usize) {
         let commands = core::mem::take(&mut self.shards[shard].1.commands);
         let mut dirty = Vec::new();
-        let outbox = &mut self.shards[shard].1.outbox;
-        outbox.take_dirty(&mut dirty);
+        self.shards[shard].1.outbox.take_dirty(&mut dirty);
         for conn in dirty {
-            let sent = outbox.start_send(conn).map(<[u8]>::to_vec).unwrap_or_default();
-            outbox.sent(conn, sent.len());
-            if let Some(client) = self.by_conn.get(&(shard, conn)) {
-                self.links[client.0].output.extend(sent);
-            }
+            self.transmit(shard, conn);
         }
         for command in commands {
             match command {
@@ -250,7 +291,8 @@ impl World {
                     self.step(to, Input::Opened { conn: moved, peer, origin: Origin::HandedOver { listener: 0 } });
                     self.step(to, Input::Received { conn: moved, bytes: &bytes });
                 }
-                Command::PauseReading { .. } | Command::ResumeReading { .. } => {}
+                Command::PauseReading { conn } => self.set_paused(shard, conn, true),
+                Command::ResumeReading { conn } => self.set_paused(shard, conn, false),
                 Command::Connect { .. } => panic!("a shard opens no connections"),
             }
         }

@@ -3,7 +3,7 @@
 //! Scripts depend on these names; add, never rename. What options mean together is checked in
 //! [`plan`](crate::plan). Absent: defaults that depend on the machine.
 
-use crate::payload::{HEADER_BYTES, PAYLOAD_BYTES_MAX};
+use crate::payload::{COMPACT_HEADER_BYTES, PAYLOAD_BYTES_MAX};
 use crate::schedule::RATE_MAX;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use ringmq_drive::DriverKind;
@@ -36,6 +36,8 @@ Examples:
     ringmq-loadgen fanout --subscribers 1000 --mqtt 5 --json results.jsonl
   100,000 idle clients with one subscription each, opened at 5,000 a second, held for a minute:
     ringmq-loadgen conn --clients 100000 --subscribe --connect-rate 5000 --duration 60s
+  A scenario of the Open MQTT Benchmark Suite at a tenth of its size, for half a minute:
+    ringmq-loadgen run p2p-50K-50K-50K-50K --scale 0.1 --duration 30s
 
 Exit codes: 0 passed; 1 loss, reordering or errors; 2 could not start; 3 the schedule was not kept.";
 
@@ -59,6 +61,67 @@ pub enum ScenarioArgs {
     Fanin(FaninArgs),
     /// A few publishers to many subscribers of the same topics
     Fanout(FanoutArgs),
+    /// A scenario of a file, or one that comes with the generator
+    Run(RunArgs),
+    /// Name the scenarios that come with the generator
+    List,
+    /// Show a scenario: its figures and its file
+    Describe(DescribeArgs),
+}
+
+/// Options of `run`. What is given here wins over the file.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// A TOML file, or a name of `list`
+    #[arg(value_name = "FILE|PRESET")]
+    pub scenario: String,
+    /// Multiply the numbers of clients, to fit a machine; rates per publisher stay
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = scale)]
+    pub scale: f64,
+    /// QoS of messages and subscriptions
+    #[arg(long, value_name = "0|1|2", value_parser = clap::value_parser!(u8).range(0..=2), help_heading = "Traffic")]
+    pub qos: Option<u8>,
+    /// Payload of a message, bytes
+    #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Traffic")]
+    pub size: Option<usize>,
+    /// Open loop: messages a second over all publishers
+    #[arg(long, value_name = "MSGS", conflicts_with = "window", help_heading = "Traffic",
+          value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
+    pub rate: Option<u64>,
+    /// Closed loop: messages in flight per publisher
+    #[arg(long, value_name = "MSGS", value_parser = clap::value_parser!(u32).range(1..=65_535),
+          help_heading = "Traffic")]
+    pub window: Option<u32>,
+    /// How long to measure: 10s, 500ms, 2m
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Traffic")]
+    pub duration: Option<Duration>,
+    /// How long to send before measuring
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Traffic")]
+    pub warmup: Option<Duration>,
+    /// After the last message, how long without any delivery until the rest counts as lost
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Traffic")]
+    pub drain: Option<Duration>,
+    /// Options that all scenarios have.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Options of `describe`.
+#[derive(Debug, Clone, Args)]
+pub struct DescribeArgs {
+    /// A TOML file, or a name of `list`
+    #[arg(value_name = "FILE|PRESET")]
+    pub scenario: String,
+}
+
+/// Largest factor for numbers of clients.
+const SCALE_MAX: f64 = 1000.0;
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(scale) if scale > 0.0 && scale <= SCALE_MAX => Ok(scale),
+        _ => Err(format!("must be above 0 and at most {SCALE_MAX}")),
+    }
 }
 
 /// Options of `conn`.
@@ -205,19 +268,18 @@ pub struct CommonArgs {
     #[arg(long, value_name = "PID", action = ArgAction::Append, help_heading = "Broker")]
     pub pid: Vec<u32>,
 
-    /// Protocol version: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0
-    #[arg(long, value_name = "3|4|5", default_value_t = 4, value_parser = clap::value_parser!(u8).range(3..=5),
-          help_heading = "Clients")]
-    pub mqtt: u8,
-    /// Keep-alive, seconds; 0 turns it off
-    #[arg(long, value_name = "S", default_value_t = 60, help_heading = "Clients")]
-    pub keepalive: u16,
-    /// Clean Session, in MQTT 5.0 Clean Start
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Clients")]
-    pub clean: bool,
-    /// Session Expiry Interval, seconds; MQTT 5.0 only
-    #[arg(long, value_name = "S", default_value_t = 0, help_heading = "Clients")]
-    pub expiry: u32,
+    /// Protocol version: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0 [default: 4]
+    #[arg(long, value_name = "3|4|5", value_parser = clap::value_parser!(u8).range(3..=5), help_heading = "Clients")]
+    pub mqtt: Option<u8>,
+    /// Keep-alive, seconds; 0 turns it off [default: 60]
+    #[arg(long, value_name = "S", help_heading = "Clients")]
+    pub keepalive: Option<u16>,
+    /// Clean Session, in MQTT 5.0 Clean Start [default: true]
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, help_heading = "Clients")]
+    pub clean: Option<bool>,
+    /// Session Expiry Interval, seconds; MQTT 5.0 only [default: 0]
+    #[arg(long, value_name = "S", help_heading = "Clients")]
+    pub expiry: Option<u32>,
     /// Receive Maximum announced to the broker; MQTT 5.0 only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Clients")]
     pub receive_maximum: Option<u16>,
@@ -298,7 +360,7 @@ fn cores(text: &str) -> Result<CoreList, String> {
 }
 
 /// Reads `10s`, `500ms`, `2m`, `1h` or plain seconds, with decimals.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {
@@ -312,15 +374,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|problem| problem.to_string())
 }
 
-fn size(text: &str) -> Result<usize, String> {
+pub(crate) fn size(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(size) if (HEADER_BYTES..=PAYLOAD_BYTES_MAX).contains(&size) => Ok(size),
-        Ok(_) => Err(format!("must be {HEADER_BYTES} to {PAYLOAD_BYTES_MAX}: the checks need {HEADER_BYTES} bytes")),
+        Ok(size) if (COMPACT_HEADER_BYTES..=PAYLOAD_BYTES_MAX).contains(&size) => Ok(size),
+        Ok(_) => Err(format!("must be {COMPACT_HEADER_BYTES} to {PAYLOAD_BYTES_MAX}: the checks need a header")),
         Err(problem) => Err(format!("{problem}")),
     }
 }
 
-fn group(text: &str) -> Result<String, String> {
+pub(crate) fn group(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(['/', '+', '#']) {
         return Err("a group name has at least one character and none of / + #".into());
     }
@@ -364,7 +426,7 @@ mod tests {
         assert_eq!(args.common.driver, DriverKind::Epoll);
         assert_eq!(args.common.pid, [1, 2]);
         assert_eq!(args.common.ifaddr.len(), 2);
-        assert!(!args.common.clean);
+        assert_eq!(args.common.clean, Some(false));
     }
 
     #[test]
@@ -372,7 +434,7 @@ mod tests {
         for line in [
             "",
             "p2p --qos 3",
-            "p2p --size 23",
+            "p2p --size 15",
             "p2p --pairs 0",
             "p2p --rate 10 --window 4",
             "p2p --mqtt 6",
@@ -387,6 +449,10 @@ mod tests {
             "fanout --topics 65",
             "conn --clients 0",
             "conn --rate 5",
+            "run",
+            "run x --scale 0",
+            "run x --scale nan",
+            "run x --rate 1 --window 1",
         ] {
             assert!(parse(line).is_err(), "accepted `{line}`");
         }

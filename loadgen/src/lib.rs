@@ -2,7 +2,7 @@
 //!
 //! From the command line to the report, a run passes through these modules:
 //!
-//! [`cli`] (what was asked) -> [`plan`] (what will be done, with a [`scenario`]) -> [`run`] (threads and phases, over a
+//! [`cli`] (what was asked, perhaps a scenario file, see [`definition`]) -> [`plan`] (what will be done, with a [`scenario`]) -> [`run`] (threads and phases, over a
 //! shared [`stage`]) -> [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`])
 //! -> [`report`] (what came of it, with [`procfs`]).
 //!
@@ -16,6 +16,7 @@
 pub mod checks;
 pub mod cli;
 pub mod clock;
+pub mod definition;
 pub mod fleet;
 pub mod latency;
 pub mod payload;

@@ -2,7 +2,10 @@
 //!
 //! Absent: anything that changes during a run.
 
+mod file;
+
 use crate::cli::{Cli, CommonArgs, Credit, ScenarioArgs, TrafficArgs};
+use crate::payload::{COMPACT_PUBLISHERS_MAX, FULL_HEADER_BYTES};
 use crate::scenario::{Conn, Fanin, Fanout, P2p, Reach, Scenario};
 use crate::schedule::RATE_MAX;
 use ringmq_core::machine::SHARDS_MAX;
@@ -139,11 +142,17 @@ impl Plan {
     /// # Errors
     /// A text for the user, if options contradict each other or the broker's name cannot be resolved.
     pub fn new(cli: &Cli) -> Result<Self, String> {
-        let (scenario, common, traffic): (Box<dyn Scenario>, &CommonArgs, Option<&TrafficArgs>) = match &cli.scenario {
+        let draft = match &cli.scenario {
+            ScenarioArgs::Run(args) => file::draft(args)?,
+            ScenarioArgs::List | ScenarioArgs::Describe(_) => return Err("nothing to run".into()),
             ScenarioArgs::Conn(args) => {
-                (Box::new(Conn { clients: args.clients, subscribe: args.subscribe }), &args.common, None)
+                let conn = Conn { clients: args.clients, subscribe: args.subscribe };
+                let draft = Draft::new(Box::new(conn), &args.common, None)?;
+                Draft { duration: args.duration, subscription_qos: qos(args.qos), ..draft }
             }
-            ScenarioArgs::P2p(args) => (Box::new(P2p { pairs: args.pairs }), &args.common, Some(&args.traffic)),
+            ScenarioArgs::P2p(args) => {
+                Draft::new(Box::new(P2p { pairs: args.pairs }), &args.common, Some(&args.traffic))?
+            }
             ScenarioArgs::Fanin(args) => {
                 let reach = match &args.share {
                     Some(group) => Reach::Shared(group.clone()),
@@ -151,44 +160,15 @@ impl Plan {
                     None => Reach::Slice,
                 };
                 let fanin = Fanin { publishers: args.publishers, subscribers: args.subscribers, reach };
-                (Box::new(fanin), &args.common, Some(&args.traffic))
+                Draft::new(Box::new(fanin), &args.common, Some(&args.traffic))?
             }
             ScenarioArgs::Fanout(args) => {
                 let (publishers, subscribers) = (args.publishers, args.subscribers);
                 let fanout = Fanout { publishers, subscribers, topics: args.topics.min(publishers) };
-                (Box::new(fanout), &args.common, Some(&args.traffic))
+                Draft::new(Box::new(fanout), &args.common, Some(&args.traffic))?
             }
         };
-        let clients = scenario.publishers().checked_add(scenario.subscribers()).ok_or("more than 2^32 clients")?;
-        let (subscription_qos, duration, warmup, drain) = match (&cli.scenario, traffic) {
-            (ScenarioArgs::Conn(args), _) => (qos(args.qos), args.duration, Duration::ZERO, Duration::ZERO),
-            (_, Some(args)) => (qos(args.sub_qos.unwrap_or(args.qos)), args.duration, args.warmup, args.drain),
-            (_, None) => unreachable!("only conn has no traffic"),
-        };
-        let run = run_number();
-        let remote = resolve(common)?;
-        let identity = identity(common, run, clients)?;
-        let plan = Self {
-            run,
-            traffic: traffic.map(resolve_traffic),
-            subscription_qos,
-            duration,
-            warmup,
-            drain,
-            remote,
-            pids: common.pid.clone(),
-            identity,
-            connecting: Connecting {
-                rate: common.connect_rate,
-                window: common.connect_window,
-                timeout: common.connect_timeout,
-                sources: sources(common, remote, clients)?,
-            },
-            generator: generator(common)?,
-            scenario,
-        };
-        debug_assert!(plan.rate().is_none_or(|rate| rate <= RATE_MAX), "clap checks the range");
-        Ok(plan)
+        draft.finish()
     }
 
     /// All clients.
@@ -241,35 +221,127 @@ impl Plan {
     }
 }
 
+/// A run whose broker is not looked up yet.
+struct Draft {
+    run: u32,
+    scenario: Box<dyn Scenario>,
+    traffic: Option<Traffic>,
+    subscription_qos: QoS,
+    duration: Duration,
+    warmup: Duration,
+    drain: Duration,
+    identity: Identity,
+    common: CommonArgs,
+}
+
+impl Draft {
+    /// What options alone say.
+    fn new(scenario: Box<dyn Scenario>, common: &CommonArgs, traffic: Option<&TrafficArgs>) -> Result<Self, String> {
+        let run = run_number();
+        let clients = scenario.publishers().checked_add(scenario.subscribers()).ok_or("more than 2^32 clients")?;
+        let time = |of: fn(&TrafficArgs) -> Duration| traffic.map_or(Duration::ZERO, of);
+        Ok(Self {
+            run,
+            identity: identity(common, run, clients)?,
+            scenario,
+            traffic: traffic.map(resolve_traffic),
+            subscription_qos: traffic.map_or(QoS::AtMostOnce, |args| qos(args.sub_qos.unwrap_or(args.qos))),
+            duration: time(|args| args.duration),
+            warmup: time(|args| args.warmup),
+            drain: time(|args| args.drain),
+            common: common.clone(),
+        })
+    }
+
+    fn finish(self) -> Result<Plan, String> {
+        let common = &self.common;
+        let remote = resolve(common)?;
+        let clients = self.scenario.publishers() + self.scenario.subscribers();
+        let plan = Plan {
+            run: self.run,
+            scenario: self.scenario,
+            traffic: self.traffic,
+            subscription_qos: self.subscription_qos,
+            duration: self.duration,
+            warmup: self.warmup,
+            drain: self.drain,
+            remote,
+            pids: common.pid.clone(),
+            identity: self.identity,
+            connecting: Connecting {
+                rate: common.connect_rate,
+                window: common.connect_window,
+                timeout: common.connect_timeout,
+                sources: sources(common, remote, clients)?,
+            },
+            generator: generator(common)?,
+        };
+        debug_assert!(plan.rate().is_none_or(|rate| rate <= RATE_MAX), "the range has been checked");
+        plan.check()?;
+        Ok(plan)
+    }
+}
+
+impl Plan {
+    /// What would never end, or could not be told apart.
+    fn check(&self) -> Result<(), String> {
+        let Some(traffic) = &self.traffic else { return Ok(()) };
+        let publishers = self.scenario.publishers();
+        if traffic.size < FULL_HEADER_BYTES && publishers > COMPACT_PUBLISHERS_MAX {
+            return Err(format!(
+                "more than {COMPACT_PUBLISHERS_MAX} publishers need {FULL_HEADER_BYTES}-byte payloads"
+            ));
+        }
+        let bounded = !matches!(traffic.pace, Pace::Window { until_acknowledged: false, .. });
+        if !bounded && let Some(unheard) = (0..publishers).find(|publisher| self.scenario.copies(*publisher) == 0) {
+            return Err(format!(
+                "nobody subscribes to {}, so that no delivery would ever close its publisher's window: use a rate, or \
+                 QoS 1 and let acknowledgements count",
+                self.topic(unheard)
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// QoS by number, which clap has checked.
 fn qos(number: u8) -> QoS {
     QoS::from_bits(number).unwrap_or_default()
 }
 
+/// Keep-alive when none is asked for, seconds.
+const KEEP_ALIVE_DEFAULT_S: u16 = 60;
+
 /// Messages in flight per publisher when neither a rate nor a window is asked for.
-const WINDOW_DEFAULT: u32 = 16;
+pub(crate) const WINDOW_DEFAULT: u32 = 16;
 
 fn resolve_traffic(args: &TrafficArgs) -> Traffic {
     let qos = qos(args.qos);
-    let acknowledged = qos != QoS::AtMostOnce;
     let pace = match args.rate {
         Some(per_second) => Pace::Rate { per_second },
-        None => Pace::Window {
-            messages: args.window.unwrap_or(WINDOW_DEFAULT),
-            until_acknowledged: acknowledged && args.credit != Credit::Delivery,
-            until_delivered: !acknowledged || args.credit != Credit::Ack,
-        },
+        None => pace_of_window(args.window.unwrap_or(WINDOW_DEFAULT), qos, args.credit),
     };
     Traffic { qos, size: args.size, pace, retain: args.retain }
 }
 
+/// A closed loop. At QoS 0 there is no acknowledgement, so only a delivery can end a message's time in the window.
+fn pace_of_window(messages: u32, qos: QoS, credit: Credit) -> Pace {
+    let acknowledged = qos != QoS::AtMostOnce;
+    Pace::Window {
+        messages,
+        until_acknowledged: acknowledged && credit != Credit::Delivery,
+        until_delivered: !acknowledged || credit != Credit::Ack,
+    }
+}
+
 fn identity(common: &CommonArgs, run: u32, clients: u32) -> Result<Identity, String> {
-    let version = match common.mqtt {
+    let version = match common.mqtt.unwrap_or(4) {
         3 => Version::V31,
         5 => Version::V5,
         _ => Version::V311,
     };
-    if version != Version::V5 && (common.expiry != 0 || common.receive_maximum.is_some()) {
+    let expiry = common.expiry.unwrap_or(0);
+    if version != Version::V5 && (expiry != 0 || common.receive_maximum.is_some()) {
         return Err("--expiry and --receive-maximum need --mqtt 5".into());
     }
     let client_prefix = common.client_id_prefix.clone().unwrap_or_else(|| format!("lg{run:08x}"));
@@ -282,9 +354,9 @@ fn identity(common: &CommonArgs, run: u32, clients: u32) -> Result<Identity, Str
     }
     Ok(Identity {
         version,
-        keep_alive: common.keepalive,
-        clean: common.clean,
-        expiry: common.expiry,
+        keep_alive: common.keepalive.unwrap_or(KEEP_ALIVE_DEFAULT_S),
+        clean: common.clean.unwrap_or(true),
+        expiry,
         receive_maximum: common.receive_maximum,
         username: common.username.clone(),
         password: common.password.clone(),
@@ -341,7 +413,7 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    fn plan(line: &str) -> Result<Plan, String> {
+    pub(super) fn plan(line: &str) -> Result<Plan, String> {
         let words = std::iter::once("ringmq-loadgen").chain(line.split_whitespace());
         Plan::new(&Cli::try_parse_from(words).map_err(|problem| problem.to_string())?)
     }

@@ -5,8 +5,9 @@
 //! while the threads work, because it may have to share a core with one of them.
 
 use crate::checks::Verification;
-use crate::cli::Cli;
+use crate::cli::{Cli, ScenarioArgs};
 use crate::clock::{Clock, NANOS_PER_MILLI};
+use crate::definition::presets;
 use crate::fleet::{Context, Directory, Fleet, Lent, Meter, Outcome};
 use crate::plan::Plan;
 use crate::procfs::{self, Memory, ProcessSample};
@@ -40,6 +41,17 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// A text for the user, if the run could not be carried out at all.
 pub fn execute(cli: &Cli) -> Result<Verdict, String> {
+    match &cli.scenario {
+        ScenarioArgs::List => {
+            print!("{}", presets::list());
+            return Ok(Verdict::Passed);
+        }
+        ScenarioArgs::Describe(args) => {
+            print!("{}", presets::describe(&args.scenario)?);
+            return Ok(Verdict::Passed);
+        }
+        _ => {}
+    }
     let plan = Arc::new(Plan::new(cli)?);
     let warnings = preflight(&plan)?;
     if let Some(core) = plan.generator.cores[0] {

@@ -139,3 +139,17 @@ fn leftovers_of_another_run_are_ignored() {
         assert_eq!((code, report.checks.foreign, report.checks.lost), (0, 3, 0), "{errors}");
     }
 }
+
+#[test]
+fn presets_and_files_run() {
+    for broker in brokers() {
+        deliver("run p2p-50K-50K-50K-50K --scale 0.0004 --rate 200", 1, broker.port);
+        deliver("run fanout-5-1000-5-250K --scale 0.01", 10, broker.port);
+        let report = deliver("run sharedsub-50K-500-50K-50K --scale 0.004 --rate 200", 1, broker.port);
+        assert_eq!((report.scenario.size, report.scenario.share.as_deref()), (16, Some("benchmark")));
+        assert_eq!((report.scenario.publishers, report.scenario.subscribers), (200, 2));
+        let report = clean("run conn-tcp-10K-100 --scale 0.003 --duration 200ms", broker.port);
+        assert_eq!((report.connect.connected, report.scenario.keep_alive_s), (30, 300));
+        assert!(report.connect.seconds >= 0.28, "30 connections at 100 a second");
+    }
+}

@@ -156,8 +156,9 @@ impl Fleet {
             .filter(|subscriber| scenario.subscriber_thread(*subscriber, threads) == mine)
             .map(|subscriber| {
                 let sources = scenario.sources(subscriber);
+                let count = sources.count() as usize;
                 let subscriber = Subscriber::new(subscriber, sources, streams);
-                streams += sources.count as usize;
+                streams += count;
                 subscriber
             })
             .collect();
@@ -168,7 +169,7 @@ impl Fleet {
         };
         let keep_alive = plan.identity.keep_alive;
         let clients = (0..publishers.len() + subscribers.len()).map(|_| Client::new(keep_alive)).collect();
-        let size = plan.traffic.as_ref().map_or(crate::payload::HEADER_BYTES, |traffic| traffic.size);
+        let size = plan.traffic.as_ref().map_or(crate::payload::COMPACT_HEADER_BYTES, |traffic| traffic.size);
         let pace = plan.traffic.as_ref().map_or(Pace::Rate { per_second: 1 }, |traffic| traffic.pace);
         Self {
             thread: ShardId(thread as u8),
@@ -203,7 +204,11 @@ impl Fleet {
     pub fn into_outcome(self) -> Outcome {
         Outcome {
             sent: self.publishers.iter().map(|publisher| (publisher.global, publisher.sequence)).collect(),
-            subscribers: self.subscribers.iter().map(|subscriber| (subscriber.streams, subscriber.sources)).collect(),
+            subscribers: self
+                .subscribers
+                .into_iter()
+                .map(|subscriber| (subscriber.streams, subscriber.sources))
+                .collect(),
             checks: self.checks,
             meter: self.meter,
         }

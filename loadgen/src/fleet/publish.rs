@@ -99,6 +99,9 @@ impl Fleet {
         let Some(traffic) = &self.cx.plan.traffic else { return false };
         let (publisher, client) = (&mut self.publishers[local], &mut self.clients[local]);
         let conn = client.conn();
+        if publisher.sequence == self.template.sequence_end() {
+            return false;
+        }
         if fx.outbox.unsent(conn) > HIGH_WATER_BYTES {
             fx.outbox.watch_drain(conn);
             return false;
@@ -110,7 +113,6 @@ impl Fleet {
                 None => return false,
             },
         };
-        let header = self.template.header(publisher.global, publisher.sequence, intended_ns);
         let message = PublishOut {
             qos: traffic.qos,
             retain: traffic.retain,
@@ -126,7 +128,7 @@ impl Fleet {
         let out = fx.outbox.buffer(conn);
         message.encode(self.cx.plan.identity.version, out);
         let at = out.len() - self.template.size();
-        out[at..at + header.len()].copy_from_slice(&header);
+        self.template.write_header(&mut out[at..], publisher.global, publisher.sequence, intended_ns);
 
         publisher.sequence += 1;
         publisher.copies_out += u64::from(publisher.copies);

@@ -235,7 +235,7 @@ fn credits_for_other_threads_go_through_the_mesh() {
     rig.begin(Phase::Traffic);
     assert_eq!(rig.published(0).len(), 1);
     let mut payload = rig.fleet.template.blank().to_vec();
-    payload[..crate::payload::HEADER_BYTES].copy_from_slice(&rig.fleet.template.header(1, 0, 0));
+    rig.fleet.template.write_header(&mut payload, 1, 0, 0);
     let bytes = rig.message(QoS::AtMostOnce, 0, false, &payload);
     rig.receive(1, &bytes);
     let staged = mem::take(rig.fx.mesh.lane(ShardId(1), ringmq_core::machine::Lane::Data));

@@ -12,7 +12,7 @@ pub struct Conn {
 }
 
 impl Scenario for Conn {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "conn"
     }
 

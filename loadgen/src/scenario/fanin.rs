@@ -26,7 +26,7 @@ pub struct Fanin {
 }
 
 impl Scenario for Fanin {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "fanin"
     }
 
@@ -58,10 +58,10 @@ impl Scenario for Fanin {
 
     fn sources(&self, subscriber: u32) -> Sources {
         match self.reach {
-            Reach::All | Reach::Shared(_) => Sources { first: 0, step: 1, count: self.publishers },
+            Reach::All | Reach::Shared(_) => Sources::Progression { first: 0, step: 1, count: self.publishers },
             Reach::Slice => {
                 let count = self.publishers.saturating_sub(subscriber).div_ceil(self.subscribers);
-                Sources { first: subscriber, step: self.subscribers, count }
+                Sources::Progression { first: subscriber, step: self.subscribers, count }
             }
         }
     }

@@ -14,7 +14,7 @@ pub struct Fanout {
 }
 
 impl Scenario for Fanout {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "fanout"
     }
 
@@ -35,7 +35,7 @@ impl Scenario for Fanout {
     }
 
     fn sources(&self, _subscriber: u32) -> Sources {
-        Sources { first: 0, step: 1, count: self.publishers }
+        Sources::Progression { first: 0, step: 1, count: self.publishers }
     }
 
     fn copies(&self, _publisher: u32) -> u32 {

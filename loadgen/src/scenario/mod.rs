@@ -6,45 +6,84 @@
 mod conn;
 mod fanin;
 mod fanout;
+mod groups;
 mod p2p;
+mod routing;
 
 pub use conn::Conn;
 pub use fanin::{Fanin, Reach};
 pub use fanout::Fanout;
+pub use groups::{Groups, PublisherGroup, SubscriberGroup};
+pub(crate) use groups::{check_filter, check_topic};
 pub use p2p::P2p;
 
-/// The publishers a subscriber receives from: `first`, `first + step`, ... (`count` of them).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sources {
-    /// Number of the first publisher.
-    pub first: u32,
-    /// Distance to the next; at least 1.
-    pub step: u32,
-    /// How many.
-    pub count: u32,
+use std::sync::Arc;
+
+/// The publishers a subscriber receives from, ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sources {
+    /// `first`, `first + step`, ...
+    Progression {
+        /// Number of the first publisher.
+        first: u32,
+        /// Distance to the next; at least 1.
+        step: u32,
+        /// How many.
+        count: u32,
+    },
+    /// Any others, ascending; shared by all subscribers with the same filters.
+    List(Arc<[u32]>),
 }
 
 impl Sources {
     /// None at all.
-    pub const NONE: Self = Self { first: 0, step: 1, count: 0 };
+    pub const NONE: Self = Self::Progression { first: 0, step: 1, count: 0 };
 
-    /// Position of a publisher in this list; `None` if the subscriber should not hear from it.
+    /// Puts ascending publishers into the smaller of the two forms.
     #[must_use]
-    pub fn position(&self, publisher: u32) -> Option<u32> {
-        let distance = publisher.checked_sub(self.first)?;
-        (distance % self.step == 0).then_some(distance / self.step).filter(|position| *position < self.count)
+    pub fn new(publishers: &[u32]) -> Self {
+        let Some(first) = publishers.first().copied() else { return Self::NONE };
+        let step = publishers.get(1).map_or(1, |second| second - first);
+        if publishers.windows(2).all(|pair| pair[1] - pair[0] == step) {
+            return Self::Progression { first, step, count: publishers.len() as u32 };
+        }
+        Self::List(publishers.into())
     }
 
-    /// The publishers, ascending.
-    pub fn iter(self) -> impl Iterator<Item = u32> {
-        (0..self.count).map(move |position| self.first + position * self.step)
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        match self {
+            Self::Progression { count, .. } => *count,
+            Self::List(list) => list.len() as u32,
+        }
+    }
+
+    /// Position of a publisher; `None` if the subscriber should not hear from it.
+    #[must_use]
+    pub fn position(&self, publisher: u32) -> Option<u32> {
+        match self {
+            Self::Progression { first, step, count } => {
+                let distance = publisher.checked_sub(*first)?;
+                (distance % step == 0).then_some(distance / step).filter(|position| position < count)
+            }
+            Self::List(list) => list.binary_search(&publisher).ok().map(|position| position as u32),
+        }
+    }
+
+    /// The publishers.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        (0..self.count()).map(move |position| match self {
+            Self::Progression { first, step, .. } => first + position * step,
+            Self::List(list) => list[position as usize],
+        })
     }
 }
 
 /// Who publishes what to whom.
 pub trait Scenario: Send + Sync + std::fmt::Debug {
-    /// The name on the command line.
-    fn name(&self) -> &'static str;
+    /// The name on the command line, or of the file.
+    fn name(&self) -> &str;
 
     /// How many clients publish.
     fn publishers(&self) -> u32;
@@ -81,11 +120,11 @@ pub trait Scenario: Send + Sync + std::fmt::Debug {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// MQTT's matching of a topic against a filter, straight from section 4.7.
-    fn matches(filter: &str, topic: &str) -> bool {
+    pub(super) fn matches(filter: &str, topic: &str) -> bool {
         let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
         loop {
             match (filter.next(), topic.next()) {
@@ -136,7 +175,7 @@ mod tests {
         let scenario = Fanin { publishers: 4, subscribers: 3, reach: Reach::Shared("workers".into()) };
         assert_eq!(scenario.share(), Some("workers"));
         assert_eq!(scenario.copies(3), 1);
-        assert_eq!(scenario.sources(2).count, 4);
+        assert_eq!(scenario.sources(2).count(), 4);
     }
 
     #[test]

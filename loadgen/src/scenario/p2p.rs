@@ -10,7 +10,7 @@ pub struct P2p {
 }
 
 impl Scenario for P2p {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "p2p"
     }
 
@@ -31,7 +31,7 @@ impl Scenario for P2p {
     }
 
     fn sources(&self, subscriber: u32) -> Sources {
-        Sources { first: subscriber, step: 1, count: 1 }
+        Sources::Progression { first: subscriber, step: 1, count: 1 }
     }
 
     fn copies(&self, _publisher: u32) -> u32 {

@@ -1,0 +1,161 @@
+//! From a scenario file to a plan: counts are scaled, and options of the command line win over the file.
+//!
+//! Absent: reading the file, see [`definition`](crate::definition).
+
+use super::{Draft, Pace, Traffic, WINDOW_DEFAULT, identity, pace_of_window, qos, run_number};
+use crate::cli::{CommonArgs, Credit, RunArgs};
+use crate::definition::presets;
+use crate::scenario::Groups;
+use crate::schedule::RATE_MAX;
+use ringmq_wire::{QoS, Version};
+use std::time::Duration;
+
+/// Drafts a run of a preset or a file.
+pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
+    let (name, definition) = presets::load(&args.scenario)?;
+    let given = &args.common;
+    let common = CommonArgs {
+        mqtt: given.mqtt.or(definition.mqtt.map(Version::level)),
+        keepalive: given.keepalive.or(definition.keep_alive_s),
+        clean: given.clean.or(definition.clean_start),
+        expiry: given.expiry.or(definition.session_expiry_s),
+        receive_maximum: given.receive_maximum.or(definition.receive_maximum),
+        connect_rate: given.connect_rate.or(definition.connect_rate),
+        ..given.clone()
+    };
+    let publisher_groups = definition.publisher_groups(args.scale);
+    let subscriber_groups = definition.subscriber_groups(args.scale);
+    let counts = publisher_groups.iter().map(|group| group.count).chain(subscriber_groups.iter().map(|g| g.count));
+    let clients = counts.map(u64::from).sum::<u64>();
+    let clients = u32::try_from(clients).map_err(|_| "more than 2^32 clients")?;
+    let publishers: u32 = publisher_groups.iter().map(|group| group.count).sum();
+
+    let run = run_number();
+    let identity = identity(&common, run, clients)?;
+    let share = definition.subscribing().and_then(|group| group.share.clone());
+    let groups = Groups::new(name, &publisher_groups, &subscriber_groups, share, &identity.client_prefix)
+        .map_err(|problem| format!("{}: {problem}", args.scenario))?;
+
+    let traffic = match &definition.messages {
+        None => None,
+        Some(messages) => {
+            let qos = args.qos.map_or(messages.qos, qos);
+            let in_file = messages.rate_per_publisher.map(|rate| rate * f64::from(publishers));
+            let rate = match (args.rate, args.window) {
+                (Some(rate), _) => Some(rate as f64),
+                (None, Some(_)) => None,
+                (None, None) => in_file,
+            };
+            let pace = match rate.map(f64::round) {
+                Some(rate) if rate < 1.0 || rate > RATE_MAX as f64 => {
+                    return Err(format!("all publishers together must send 1 to {RATE_MAX} messages a second"));
+                }
+                Some(rate) => Pace::Rate { per_second: rate as u64 },
+                None => {
+                    let window = args.window.or(messages.window).unwrap_or(WINDOW_DEFAULT);
+                    pace_of_window(window, qos, messages.credit.unwrap_or(Credit::Both))
+                }
+            };
+            Some(Traffic { qos, size: args.size.unwrap_or(messages.size), pace, retain: messages.retain })
+        }
+    };
+    let quiet = traffic.is_none();
+    let of_messages = traffic.as_ref().map_or(QoS::AtMostOnce, |traffic| traffic.qos);
+    // An option for the messages' QoS is meant for what arrives as well.
+    let of_file = definition.subscribing().and_then(|group| group.qos).filter(|_| args.qos.is_none());
+    let subscription_qos = of_file.unwrap_or(of_messages);
+    let unless_quiet = |given: Option<Duration>, in_file| if quiet { Duration::ZERO } else { given.unwrap_or(in_file) };
+    Ok(Draft {
+        run,
+        scenario: Box::new(groups),
+        traffic,
+        subscription_qos,
+        duration: args.duration.unwrap_or(definition.duration),
+        warmup: unless_quiet(args.warmup, definition.warmup),
+        drain: unless_quiet(args.drain, definition.drain),
+        identity,
+        common,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::definition::presets::PRESETS;
+    use crate::plan::tests::plan;
+    use crate::plan::{Pace, Plan};
+    use ringmq_wire::{QoS, Version};
+    use std::time::Duration;
+
+    /// Publishers, subscribers, messages a second, deliveries a second.
+    fn figures(line: &str) -> (u32, u32, u64, u64) {
+        let plan = plan(line).unwrap();
+        let (publishers, rate) = (plan.scenario.publishers(), plan.rate().unwrap_or(0));
+        let copies = if publishers > 0 { u64::from(plan.scenario.copies(publishers - 1)) } else { 0 };
+        (publishers, plan.scenario.subscribers(), rate, rate * copies)
+    }
+
+    #[test]
+    fn presets_are_what_their_names_say() {
+        for (name, expected) in [
+            ("conn-tcp-10K-100", (0, 10_000, 0, 0)),
+            ("p2p-1K-1K-1K-1K", (1000, 1000, 1000, 1000)),
+            ("fanout-1-1K-1-1K", (1, 1000, 1, 1000)),
+            ("sharedsub-1K-5-1K-1K", (1000, 5, 1000, 1000)),
+            ("conn-tcp-1M-5K", (0, 1_000_000, 0, 0)),
+            ("p2p-50K-50K-50K-50K", (50_000, 50_000, 50_000, 50_000)),
+            ("fanout-5-1000-5-250K", (5, 1000, 250, 250_000)),
+            ("sharedsub-50K-500-50K-50K", (50_000, 500, 50_000, 50_000)),
+        ] {
+            assert_eq!(figures(&format!("run {name}")), expected, "{name}");
+            let plan = plan(&format!("run {name}")).unwrap();
+            assert_eq!((plan.identity.keep_alive, plan.duration), (300, Duration::from_secs(1800)), "{name}");
+            if let Some(traffic) = plan.traffic {
+                assert_eq!((traffic.qos, traffic.size, plan.subscription_qos), (QoS::AtLeastOnce, 16, traffic.qos));
+            }
+        }
+    }
+
+    #[test]
+    fn scale_changes_the_load_in_proportion() {
+        assert_eq!(figures("run p2p-50K-50K-50K-50K --scale 0.01"), (500, 500, 500, 500));
+        assert_eq!(figures("run fanout-5-1000-5-250K --scale 0.1"), (5, 100, 250, 25_000));
+        assert_eq!(figures("run sharedsub-50K-500-50K-50K --scale 0.1"), (5000, 50, 5000, 5000));
+        for preset in PRESETS {
+            assert!(plan(&format!("run {} --scale 0.0001", preset.name)).is_ok(), "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn options_win_over_the_file() {
+        let line = "run sharedsub-1K-5-1K-1K --mqtt 4 --keepalive 5 --qos 2 --size 100 --window 3 --duration 1s";
+        let plan = plan(&format!("{line} --warmup 2s --drain 3s --connect-rate 7 --scale 0.01")).unwrap();
+        let Plan { identity, duration, warmup, drain, connecting, subscription_qos, .. } = &plan;
+        assert_eq!((identity.version, identity.keep_alive, connecting.rate), (Version::V311, 5, Some(7)));
+        assert_eq!([*duration, *warmup, *drain].map(|time| time.as_secs()), [1, 2, 3]);
+        assert_eq!(*subscription_qos, QoS::ExactlyOnce);
+        let traffic = plan.traffic.unwrap();
+        assert_eq!((traffic.qos, traffic.size), (QoS::ExactlyOnce, 100));
+        let both = Pace::Window { messages: 3, until_acknowledged: true, until_delivered: true };
+        assert_eq!(traffic.pace, both);
+    }
+
+    #[test]
+    fn a_loop_that_nothing_would_stop_is_refused() {
+        let file = std::env::temp_dir().join(format!("loadgen-unheard-{}.toml", std::process::id()));
+        let text = |more: &str| {
+            format!(
+                "description = \"x\"\nduration = \"1s\"\n[messages]\n{more}\n[[publishers]]\ncount = 1\ntopic = \"a\"\n"
+            )
+        };
+        let attempt = |more: &str| {
+            std::fs::write(&file, text(more)).unwrap();
+            plan(&format!("run {}", file.display()))
+        };
+        assert!(attempt("window = 1").unwrap_err().contains("nobody"));
+        assert!(attempt("qos = 1\nwindow = 1\ncredit = \"delivery\"").unwrap_err().contains("nobody"));
+        assert!(attempt("qos = 1\nwindow = 1").is_ok());
+        assert!(attempt("rate_per_publisher = 10").is_ok());
+        assert!(attempt("rate_per_publisher = 0.1").is_err());
+        std::fs::remove_file(&file).unwrap();
+    }
+}

@@ -434,7 +434,7 @@ mod tests {
         forwarder.received(0, &[0x50, 2, 0, 7]).unwrap();
         assert_eq!(drain(&mut forwarder, 0), [0x62, 2, 0, 7]);
         forwarder.received(0, &[0x40, 2, 0, 7, 0x70, 2, 0, 7]).unwrap();
-        assert_eq!(drain(&mut forwarder, 0), []);
+        assert_eq!(drain(&mut forwarder, 0), [0_u8; 0]);
     }
 
     #[test]
@@ -446,7 +446,7 @@ mod tests {
         forwarder.close(1);
         forwarder.received(0, &publish(0, "t", 0, "x")).unwrap();
         assert_eq!(forwarder.counters().delivered, 0);
-        assert_eq!(drain(&mut forwarder, 1), []);
+        assert_eq!(drain(&mut forwarder, 1), [0_u8; 0]);
     }
 
     #[test]

@@ -45,6 +45,7 @@ start_server() {
     esac
     rm -rf "$SCRATCH/data"
     # shellcheck disable=SC3045 # bash
+    : >"$SERVER_LOG"
     (ulimit -n "$(ulimit -Hn)" && exec "${command[@]}") >"$SERVER_LOG" 2>&1 &
     SERVER_PID=$!
     local waited

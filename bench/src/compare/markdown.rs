@@ -22,10 +22,10 @@ pub fn markdown(report: &Report) -> String {
     let _ = writeln!(text, "|---|---|--:|--:|--:|:-:|--:|:-:|---|");
     for scenario in &report.scenarios {
         for of in &scenario.comparisons {
-            let (ratio, interval) = of.ratio.map_or_else(
-                || ("-".into(), "-".into()),
-                |of| (format!("{:.3}", of.ratio), format!("{:.3} to {:.3}", of.low, of.high)),
-            );
+            let ratio = of.ratio.map_or_else(|| "-".into(), |of| format!("{:.3}", of.ratio));
+            // Of a single run there is nothing to resample.
+            let interval = of.ratio.filter(|_| of.a.len().min(of.b.len()) > 1);
+            let interval = interval.map_or_else(|| "-".into(), |of| format!("{:.3} to {:.3}", of.low, of.high));
             let _ = writeln!(
                 text,
                 "| {} | {} | {} | {} | {ratio} | {interval} | {:.4} | {}+{} | {} |",

@@ -323,6 +323,9 @@ pub struct CommonArgs {
     /// Append the result as one JSON line to FILE; - is standard output, in place of the table
     #[arg(long, value_name = "FILE", help_heading = "Generator")]
     pub json: Option<PathBuf>,
+    /// Write each latency's whole distribution to PREFIX.NAME.hgrm, milliseconds, for HdrHistogram's plotting tools
+    #[arg(long, value_name = "PREFIX", help_heading = "Generator")]
+    pub hgrm: Option<String>,
     /// No progress and no table; problems are still reported
     #[arg(long, short, help_heading = "Generator")]
     pub quiet: bool,

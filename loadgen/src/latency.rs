@@ -4,6 +4,7 @@
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write;
 
 /// Longest latency told apart, nanoseconds (ten minutes); anything longer counts as this.
 const LONGEST_NS: u64 = 600_000_000_000;
@@ -33,6 +34,27 @@ impl Latency {
     /// Adds another thread's distribution.
     pub fn merge(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("all histograms have the same bounds");
+    }
+
+    /// The whole distribution in the text format of HdrHistogram's plotting tools, in milliseconds, with `steps` lines
+    /// for each halving of the distance to 100 %.
+    #[must_use]
+    pub fn distribution(&self, steps: u32) -> String {
+        let millis = |nanos: f64| nanos / 1e6;
+        let mut text = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
+        let mut total = 0;
+        for step in self.histogram.iter_quantiles(steps) {
+            total += step.count_since_last_iteration();
+            let (value, quantile) = (millis(step.value_iterated_to() as f64), step.quantile_iterated_to());
+            let _ = write!(text, "{value:12.6} {quantile:2.12} {total:10}");
+            // At 100 % the reciprocal is infinite, and the format leaves it out.
+            let _ = if quantile < 1.0 { writeln!(text, " {:14.2}", 1.0 / (1.0 - quantile)) } else { writeln!(text) };
+        }
+        let (mean, deviation) = (millis(self.histogram.mean()), millis(self.histogram.stdev()));
+        let (max, count) = (millis(self.histogram.max() as f64), self.histogram.len());
+        let _ = writeln!(text, "#[Mean    = {mean:12.6}, StdDeviation   = {deviation:12.6}]");
+        let _ = writeln!(text, "#[Max     = {max:12.6}, Total count    = {count:12}]");
+        text
     }
 
     /// Percentiles; `None` if nothing was counted.
@@ -102,6 +124,26 @@ mod tests {
         assert_eq!(found.count, 20_000);
         let exact = 977.0 * 0.99 * 20_000.0 / 1000.0;
         assert!((found.p99_us - exact).abs() / exact < 0.002, "{} is not {exact}", found.p99_us);
+    }
+
+    #[test]
+    fn the_distribution_rises_to_everything() {
+        let mut latency = Latency::default();
+        for k in 1..=1000 {
+            latency.record(k * 1_000_000);
+        }
+        let text = latency.distribution(5);
+        let rows: Vec<Vec<f64>> = text
+            .lines()
+            .skip(2)
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split_whitespace().map(|word| word.parse().unwrap()).collect())
+            .collect();
+        assert!(rows.len() > 20 && rows.is_sorted_by(|a, b| a[0] <= b[0] && a[1] <= b[1] && a[2] <= b[2]), "{text}");
+        let half = rows.iter().find(|row| row[1] >= 0.5).unwrap();
+        assert!((half[0] - 500.0).abs() < 1.0 && half[2] as u64 == 500, "{text}");
+        let last = rows.last().unwrap();
+        assert_eq!((last.len(), last[1], last[2] as u64), (3, 1.0, 1000));
     }
 
     #[test]

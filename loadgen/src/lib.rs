@@ -3,7 +3,7 @@
 //! From the command line to the report, a run passes through these modules:
 //!
 //! [`cli`] (what was asked, perhaps a scenario file, see [`definition`]) -> [`plan`] (what will be done, with a [`scenario`]) -> [`run`] (threads and phases, over a
-//! shared [`stage`]) -> [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`])
+//! shared [`stage`]) -> [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`], [`series`])
 //! -> [`report`] (what came of it, with [`procfs`]).
 //!
 //! The generator tries hard not to be what it measures: threads spin while they measure, open-loop latency counts from
@@ -26,4 +26,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod schedule;
+pub mod series;
 pub mod stage;

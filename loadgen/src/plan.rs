@@ -132,6 +132,8 @@ pub struct Generator {
     pub spin: bool,
     /// Where the JSON line goes.
     pub json: Option<PathBuf>,
+    /// What the names of the latencies' files begin with.
+    pub hgrm: Option<String>,
     /// No progress, no table.
     pub quiet: bool,
 }
@@ -376,8 +378,8 @@ fn generator(common: &CommonArgs) -> Result<Generator, String> {
     if cores.len() > SHARDS_MAX {
         return Err(format!("at most {SHARDS_MAX} threads"));
     }
-    let (json, quiet) = (common.json.clone(), common.quiet);
-    Ok(Generator { cores, driver: common.driver, spin: !common.no_spin, json, quiet })
+    let (json, hgrm, quiet) = (common.json.clone(), common.hgrm.clone(), common.quiet);
+    Ok(Generator { cores, driver: common.driver, spin: !common.no_spin, json, hgrm, quiet })
 }
 
 fn resolve(common: &CommonArgs) -> Result<SocketAddr, String> {

@@ -33,6 +33,9 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 /// From the beginning of the traffic phase to its first scheduled message, nanoseconds: time for all to notice.
 const SCHEDULE_LEAD_NS: u64 = 2 * NANOS_PER_MILLI;
 
+/// Lines of a distribution for each halving of the distance to 100 %, as HdrHistogram's own tools write it.
+const DISTRIBUTION_STEPS: u32 = 5;
+
 /// How long clients get to say goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -59,6 +62,15 @@ pub fn execute(cli: &Cli) -> Result<Verdict, String> {
         core_affinity::set_for_current(core_affinity::CoreId { id: core });
     }
     let findings = carry_out(&plan, warnings)?;
+    if let Some(prefix) = &plan.generator.hgrm {
+        for (name, latency) in findings.meter.latencies() {
+            if latency.percentiles().is_some() {
+                let path = format!("{prefix}.{name}.hgrm");
+                let text = latency.distribution(DISTRIBUTION_STEPS);
+                std::fs::write(&path, text).map_err(|problem| format!("cannot write {path}: {problem}"))?;
+            }
+        }
+    }
     let report = Report::new(&plan, findings);
     let to_stdout = plan.generator.json.as_deref() == Some(Path::new("-"));
     if let Some(path) = &plan.generator.json {

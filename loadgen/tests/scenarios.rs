@@ -141,6 +141,28 @@ fn leftovers_of_another_run_are_ignored() {
 }
 
 #[test]
+fn the_series_and_the_distributions_hold_everything_measured() {
+    let prefix = std::env::temp_dir().join(format!("loadgen-test-{}", std::process::id()));
+    for broker in brokers() {
+        let line = "p2p --pairs 5 --qos 1 --rate 500 --duration 2s --warmup 100ms --drain 5s";
+        let report = clean(&format!("{line} --hgrm {}", prefix.display()), broker.port);
+        assert_eq!(report.series.len(), 2);
+        let sums = report.series.iter().fold((0, 0), |sum, second| (sum.0 + second.sent, sum.1 + second.delivered));
+        // The interval is a little longer than its whole seconds.
+        assert!(sums.0 <= report.traffic.sent && sums.0 + 100 > report.traffic.sent, "{sums:?}");
+        assert!(sums.1 <= report.traffic.delivered && sums.1 + 100 > report.traffic.delivered, "{sums:?}");
+        assert!(report.series.iter().all(|second| second.p50_us.unwrap() <= second.p99_us.unwrap()));
+        for name in ["connect", "connack", "end_to_end", "acknowledge", "generator_lag"] {
+            let path = format!("{}.{name}.hgrm", prefix.display());
+            let text = std::fs::read_to_string(&path).unwrap();
+            let count = format!("Total count    = {:12}]", report.latency[name].count);
+            assert!(text.contains(&count), "{name}: {text}");
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
+#[test]
 fn presets_and_files_run() {
     for broker in brokers() {
         deliver("run p2p-50K-50K-50K-50K --scale 0.0004 --rate 200", 1, broker.port);

@@ -1,6 +1,7 @@
 //! What one fleet measures besides the checks. Plain numbers of one thread, merged when the run is over.
 
 use crate::latency::Latency;
+use crate::series::Series;
 use std::collections::BTreeMap;
 
 /// Measurements of one fleet, or of all together.
@@ -16,6 +17,8 @@ pub struct Meter {
     pub acknowledge: Latency,
     /// Open loop: from when a message was due until the generator looked at it.
     pub lag: Latency,
+    /// The measured interval second by second.
+    pub series: Series,
     /// Clients that got a CONNACK with success.
     pub connected: u64,
     /// Messages sent in the measured interval.
@@ -49,6 +52,18 @@ impl Meter {
         *self.errors.entry(what).or_default() += 1;
     }
 
+    /// All latencies by the names that reports and files use.
+    #[must_use]
+    pub fn latencies(&self) -> [(&'static str, &Latency); 5] {
+        [
+            ("connect", &self.connect),
+            ("connack", &self.connack),
+            ("end_to_end", &self.end_to_end),
+            ("acknowledge", &self.acknowledge),
+            ("generator_lag", &self.lag),
+        ]
+    }
+
     /// Adds another fleet's measurements.
     pub fn merge(&mut self, other: Self) {
         self.connect.merge(&other.connect);
@@ -56,6 +71,7 @@ impl Meter {
         self.end_to_end.merge(&other.end_to_end);
         self.acknowledge.merge(&other.acknowledge);
         self.lag.merge(&other.lag);
+        self.series.merge(other.series);
         for (sum, part) in [
             (&mut self.connected, other.connected),
             (&mut self.sent, other.sent),

@@ -134,7 +134,10 @@ impl Fleet {
         publisher.copies_out += u64::from(publisher.copies);
         self.account.expected += u64::from(publisher.copies);
         self.account.unacknowledged += u64::from(packet_id != 0);
-        self.meter.sent += u64::from(self.cx.stage.measures(now));
+        if self.cx.stage.measures(now) {
+            self.meter.sent += 1;
+            self.meter.series.sent(now - self.cx.stage.measured().0);
+        }
         client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
         self.active = true;
         true

@@ -146,7 +146,11 @@ impl Fleet {
             Verdict::Duplicate | Verdict::Absurd => return Ok(()),
         };
         self.account.accounted += credit;
-        self.meter.delivered += u64::from(self.cx.stage.measures(now));
+        if self.cx.stage.measures(now) {
+            self.meter.delivered += 1;
+            let latency = now.saturating_sub(header.intended_ns);
+            self.meter.series.delivered(now - self.cx.stage.measured().0, latency);
+        }
         if self.cx.stage.measures(header.intended_ns) {
             self.meter.end_to_end.record(now.saturating_sub(header.intended_ns));
         }

@@ -11,6 +11,7 @@ use crate::latency::Percentiles;
 use crate::plan::{Pace, Plan};
 use crate::procfs;
 use crate::run::Samples;
+use crate::series::SecondResult;
 use ringmq_wire::QoS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -99,6 +100,9 @@ pub struct Report {
     pub checks: Tally,
     /// Latencies, by name; those that do not occur are left out.
     pub latency: BTreeMap<String, Percentiles>,
+    /// The measured interval's whole seconds, in order.
+    #[serde(default)]
+    pub series: Vec<SecondResult>,
     /// The broker's processes, if any were named.
     pub broker: Option<BrokerResult>,
     /// The generator itself.
@@ -301,16 +305,11 @@ impl Report {
                 sent_in_all,
             },
             checks: tally,
-            latency: [
-                ("connect", &meter.connect),
-                ("connack", &meter.connack),
-                ("end_to_end", &meter.end_to_end),
-                ("acknowledge", &meter.acknowledge),
-                ("generator_lag", &meter.lag),
-            ]
-            .into_iter()
-            .filter_map(|(name, latency)| Some((name.to_owned(), latency.percentiles()?)))
-            .collect(),
+            latency: meter
+                .latencies()
+                .into_iter()
+                .filter_map(|(name, latency)| Some((name.to_owned(), latency.percentiles()?)))
+                .collect(),
             broker: named.then(|| BrokerResult {
                 pids: plan.pids.clone(),
                 cpu_s: tidy(broker_cpu.run_ns as f64 / 1e9),
@@ -336,6 +335,7 @@ impl Report {
                 stalls: meter.stalls,
                 pings: meter.pings,
             },
+            series: if plan.traffic.is_some() { meter.series.finish(measured.as_secs() as usize) } else { Vec::new() },
             errors: meter.errors,
         };
         report.judge(plan, samples.failed_clients);

@@ -64,6 +64,8 @@ pub struct Traffic {
     pub pace: Pace,
     /// Whether RETAIN is set.
     pub retain: bool,
+    /// Open loop: messages that each publisher sends at once, all publishers together; 1 spreads them evenly.
+    pub burst: u32,
 }
 
 /// When messages are sent.
@@ -323,7 +325,7 @@ fn resolve_traffic(args: &TrafficArgs) -> Traffic {
         Some(per_second) => Pace::Rate { per_second },
         None => pace_of_window(args.window.unwrap_or(WINDOW_DEFAULT), qos, args.credit),
     };
-    Traffic { qos, size: args.size, pace, retain: args.retain }
+    Traffic { qos, size: args.size, pace, retain: args.retain, burst: 1 }
 }
 
 /// A closed loop. At QoS 0 there is no acknowledgement, so only a delivery can end a message's time in the window.

@@ -18,6 +18,8 @@ pub struct Schedule {
     rate: u64,
     /// Publishers over all threads.
     publishers: u64,
+    /// Rounds that are due together.
+    burst: u64,
     /// Global numbers of this thread's publishers, ascending.
     mine: Vec<u32>,
     round: u64,
@@ -42,13 +44,26 @@ impl Schedule {
     pub fn new(start_ns: u64, rate: u64, publishers: u32, mine: Vec<u32>) -> Self {
         assert!((1..=RATE_MAX).contains(&rate) && publishers > 0, "an open loop needs a rate and a publisher");
         assert!(mine.is_sorted(), "due times ascend only if the publishers do");
-        Self { start_ns, rate, publishers: u64::from(publishers), mine, round: 0, cursor: 0 }
+        Self { start_ns, rate, publishers: u64::from(publishers), burst: 1, mine, round: 0, cursor: 0 }
+    }
+
+    /// The same number of messages, but all publishers send `rounds` at once and then pause.
+    ///
+    /// # Panics
+    /// If `rounds` is 0.
+    #[must_use]
+    pub fn in_bursts(self, rounds: u32) -> Self {
+        assert!(rounds > 0, "a burst has at least one message");
+        Self { burst: u64::from(rounds), ..self }
     }
 
     /// When message `round` (from 0) of publisher `publisher` (global number) is due.
     #[must_use]
     pub fn due_at(&self, publisher: u32, round: u64) -> u64 {
-        let index = round * self.publishers + u64::from(publisher);
+        let index = match self.burst {
+            1 => round * self.publishers + u64::from(publisher),
+            burst => (round - round % burst) * self.publishers,
+        };
         // Split into whole seconds and a rest below `rate`, so that the product stays far inside 64 bits.
         let (seconds, rest) = (index / self.rate, index % self.rate);
         self.start_ns + seconds * NANOS_PER_SECOND + rest * NANOS_PER_SECOND / self.rate
@@ -108,6 +123,22 @@ mod tests {
         let late = 100 + 10 * NANOS_PER_SECOND;
         assert_eq!(schedule.take(late), Some(Due { local: 0, at_ns: 100_000_100 }));
         assert_eq!(schedule.take(late), Some(Due { local: 0, at_ns: 200_000_100 }));
+    }
+
+    #[test]
+    fn a_burst_is_due_at_once_and_the_rate_is_kept() {
+        let mut schedule = Schedule::new(7, 100, 2, vec![0, 1]).in_bursts(5);
+        for second in 0..3 {
+            // 100 messages a second of two publishers with 5 each in a burst: ten bursts.
+            for tenth in 0..10 {
+                let due = 7 + second * NANOS_PER_SECOND + tenth * NANOS_PER_SECOND / 10;
+                assert_eq!(schedule.take(due - 1), None);
+                let burst: Vec<Due> = std::iter::from_fn(|| schedule.take(due)).collect();
+                assert_eq!(burst.len(), 10);
+                assert!(burst.iter().all(|message| message.at_ns == due));
+                assert_eq!(burst.iter().filter(|message| message.local == 1).count(), 5);
+            }
+        }
     }
 
     #[test]

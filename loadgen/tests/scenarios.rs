@@ -170,6 +170,9 @@ fn presets_and_files_run() {
         let report = deliver("run sharedsub-50K-500-50K-50K --scale 0.004 --rate 200", 1, broker.port);
         assert_eq!((report.scenario.size, report.scenario.share.as_deref()), (16, Some("benchmark")));
         assert_eq!((report.scenario.publishers, report.scenario.subscribers), (200, 2));
+        deliver("run bursts --scale 0.02 --rate 400", 1, broker.port);
+        deliver("run large-payloads --scale 0.1", 1, broker.port);
+        deliver("run small-receive-maximum --scale 0.05", 1, broker.port);
         let report = clean("run conn-tcp-10K-100 --scale 0.003 --duration 200ms", broker.port);
         assert_eq!((report.connect.connected, report.scenario.keep_alive_s), (30, 300));
         assert!(report.connect.seconds >= 0.28, "30 connections at 100 a second");

@@ -76,6 +76,9 @@ pub struct Messages {
     /// Open loop: messages a second of each publisher.
     #[serde(default, deserialize_with = "rate")]
     pub rate_per_publisher: Option<f64>,
+    /// Open loop: messages that every publisher sends at once, all publishers together; 1 spreads them evenly.
+    #[serde(default = "one", deserialize_with = "count")]
+    pub burst: u32,
     /// Closed loop: messages in flight per publisher.
     #[serde(default, deserialize_with = "window")]
     pub window: Option<u32>,
@@ -153,6 +156,9 @@ impl Definition {
             Some(_) if self.publishers.is_empty() => return Err("[messages] without [[publishers]]".into()),
             Some(Messages { rate_per_publisher: Some(_), window: Some(_), .. }) => {
                 return Err("[messages]: rate_per_publisher and window exclude each other".into());
+            }
+            Some(Messages { burst: 2.., rate_per_publisher: None, .. }) => {
+                return Err("[messages]: burst belongs to a rate_per_publisher".into());
             }
             Some(Messages { credit: Some(_), window: None, .. }) => {
                 return Err("[messages]: credit belongs to a window".into());
@@ -368,6 +374,7 @@ filters = ["a/%i"]
             ("rate_per_publisher = 2", "size = 15", "x.toml:6:", "must be 16"),
             ("rate_per_publisher = 2", "rate_per_publisher = 2\nwindow = 3", "x.toml: ", "exclude each other"),
             ("rate_per_publisher = 2", "credit = \"ack\"", "x.toml: ", "belongs to a window"),
+            ("rate_per_publisher = 2", "burst = 2", "x.toml: ", "belongs to a rate"),
             ("[[subscribers]]", "[[publishers]]\ncount = 1\n\n[[subscribers]]", "x.toml:12:", "topic"),
         ] {
             let text = GOOD.replace(from, to);

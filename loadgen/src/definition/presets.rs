@@ -33,6 +33,13 @@ pub const PRESETS: &[Preset] = presets![
     "p2p-50K-50K-50K-50K",
     "fanout-5-1000-5-250K",
     "sharedsub-50K-500-50K-50K",
+    "broadcast",
+    "bursts",
+    "wildcard-routing",
+    "large-payloads",
+    "background-connections",
+    "retained-publishers",
+    "small-receive-maximum",
 ];
 
 /// The name and text of a scenario: a preset's, or a file's.

@@ -21,14 +21,13 @@ const DUE_PER_TURN: usize = 1024;
 impl Fleet {
     /// Begins to send.
     pub(super) fn start_traffic(&mut self, start_ns: u64, now: u64, fx: &mut Effects) {
-        if self.cx.plan.traffic.is_none() {
-            return;
-        }
+        let Some(traffic) = &self.cx.plan.traffic else { return };
         match self.pace {
             Pace::Rate { per_second } => {
                 let mine = self.publishers.iter().map(|publisher| publisher.global).collect();
                 let publishers = self.cx.plan.scenario.publishers();
-                self.schedule = Some(Schedule::new(start_ns, per_second, publishers, mine));
+                let schedule = Schedule::new(start_ns, per_second, publishers, mine);
+                self.schedule = Some(schedule.in_bursts(traffic.burst));
             }
             Pace::Window { .. } => {
                 for publisher in 0..self.publishers.len() {

@@ -56,7 +56,13 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
                     pace_of_window(window, qos, messages.credit.unwrap_or(Credit::Both))
                 }
             };
-            Some(Traffic { qos, size: args.size.unwrap_or(messages.size), pace, retain: messages.retain })
+            Some(Traffic {
+                qos,
+                size: args.size.unwrap_or(messages.size),
+                pace,
+                retain: messages.retain,
+                burst: messages.burst,
+            })
         }
     };
     let quiet = traffic.is_none();

@@ -2,6 +2,8 @@
 //!
 //! Plain values, already checked; parsing files and command lines is the binary's work. Every field names its EMQX key.
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::time::Duration;
 
@@ -50,7 +52,9 @@ pub struct Settings {
     pub ignore_loop_deliver: bool,
     /// `mqtt.upgrade_qos`: deliver at the higher instead of the lower of published and granted QoS.
     pub upgrade_qos: bool,
-    /// `mqtt.server_keepalive`, seconds; `None` leaves the client's value.
+    /// `mqtt.use_username_as_clientid`: a client's user name, if it has one, is its identifier.
+    pub use_username_as_clientid: bool,
+    /// `mqtt.server_keepalive`, seconds, for clients of MQTT 5, which can be told; `None` leaves the client's value.
     pub server_keepalive: Option<u16>,
     /// `mqtt.keepalive_multiplier`, in thousandths (1500 is one and a half).
     pub keepalive_multiplier_permille: u32,
@@ -62,8 +66,12 @@ pub struct Settings {
     pub message_expiry_interval: Option<Duration>,
     /// `mqtt.max_inflight`: unacknowledged QoS 1 and 2 messages towards a client.
     pub max_inflight: u16,
-    /// `mqtt.max_mqueue_len`: messages waiting for a client; 0 is unlimited.
+    /// `mqtt.max_mqueue_len`: messages of one priority waiting for a client; 0 is unlimited.
     pub max_mqueue_len: u32,
+    /// `mqtt.mqueue_priorities`: topic names whose messages have a priority in the queue, 1 to 255.
+    pub mqueue_priorities: BTreeMap<Box<str>, u8>,
+    /// `mqtt.mqueue_default_priority`: whether topics without one come before all others, or after.
+    pub mqueue_default_highest: bool,
     /// `mqtt.mqueue_store_qos0`.
     pub mqueue_store_qos0: bool,
     /// `mqtt.retry_interval`: resend unacknowledged messages on a live connection; `None` is infinity.
@@ -92,6 +100,17 @@ pub struct Settings {
     pub max_topic_filters: u16,
 }
 
+impl Settings {
+    /// The priority of a topic's messages in a queue: higher ones leave first.
+    pub(crate) fn mqueue_priority(&self, topic: &str) -> u16 {
+        match self.mqueue_priorities.get(topic) {
+            Some(priority) => u16::from(*priority),
+            None if self.mqueue_default_highest => u16::from(u8::MAX) + 1,
+            None => 0,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -106,6 +125,7 @@ impl Default for Settings {
             shared_subscription_strategy: ShareStrategy::RoundRobin,
             ignore_loop_deliver: false,
             upgrade_qos: false,
+            use_username_as_clientid: false,
             server_keepalive: None,
             keepalive_multiplier_permille: 1500,
             idle_timeout: Duration::from_secs(15),
@@ -113,6 +133,8 @@ impl Default for Settings {
             message_expiry_interval: None,
             max_inflight: 32,
             max_mqueue_len: 1000,
+            mqueue_priorities: BTreeMap::new(),
+            mqueue_default_highest: false,
             mqueue_store_qos0: true,
             retry_interval: None,
             max_awaiting_rel: 100,

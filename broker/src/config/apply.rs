@@ -5,6 +5,7 @@
 use super::error::{Origin, Problem, Problems};
 use super::hocon::{self, Node, Object, Value};
 use super::keys::{Found, KEYS, Key, NAME, Target, find};
+use super::kind::Kind;
 use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, suggest};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -119,6 +120,9 @@ impl Loader {
         match (find(path), &node.value) {
             (Found::Key(key, _), Value::Null) => self.text(path, key.default, origin),
             (Found::Key(_, _), Value::Text(text)) => self.text(path, text, origin),
+            (Found::Key(key, _), Value::Object(table)) if matches!(key.kind, Kind::Table { .. }) => {
+                self.table(path, table, origin);
+            }
             (Found::Key(key, _), other) => {
                 let problem = Problem::at(origin, format!("{} cannot be {}", path.join("."), other.kind()));
                 self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
@@ -146,6 +150,23 @@ impl Loader {
         }
         if key.one_for_all {
             self.check_shared(key, &full, text, origin);
+        }
+    }
+
+    /// Gives a key that is known to be a table its entries, in the place of those it had.
+    fn table(&mut self, path: &[String], table: &Object, origin: &Origin) {
+        let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
+        let mut target = Target { config: &mut self.config, name };
+        key.kind.begin_table(&mut target);
+        for entry in &table.entries {
+            let checked = match &entry.node.value {
+                Value::Text(text) => key.kind.insert_into(&entry.key, text, &mut target),
+                other => Err(format!("cannot be {}", other.kind())),
+            };
+            if let Err(why) = checked {
+                let problem = Problem::at(origin, format!("{}: the number of `{}` {why}", path.join("."), entry.key));
+                self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
+            }
         }
     }
 

@@ -194,6 +194,12 @@ pub(crate) static KEYS: &[Key] = &[
         "Whether messages are delivered at the higher, not the lower, of published and subscribed quality of service.",
     ),
     key(
+        "mqtt.use_username_as_clientid",
+        "false",
+        Kind::Bool(|t, on| t.config.settings.use_username_as_clientid = on),
+        "Whether a client's user name, if it has one, is its client identifier.",
+    ),
+    key(
         "mqtt.server_keepalive",
         "disabled",
         Kind::Integer {
@@ -256,6 +262,28 @@ pub(crate) static KEYS: &[Key] = &[
             set: |t, n| t.config.settings.max_mqueue_len = fit(n),
         },
         "Messages waiting for a client; the oldest is dropped for a new one. 0 is unlimited.",
+    ),
+    key(
+        "mqtt.mqueue_priorities",
+        "disabled",
+        Kind::Table {
+            min: 1,
+            max: 255,
+            clear: |t| t.config.settings.mqueue_priorities.clear(),
+            insert: |t, topic, n| {
+                t.config.settings.mqueue_priorities.insert(topic.into(), fit(n));
+            },
+        },
+        "Topics whose messages leave a client's queue before others, by priority.",
+    ),
+    key(
+        "mqtt.mqueue_default_priority",
+        "lowest",
+        Kind::Choice {
+            names: &["lowest", "highest"],
+            set: |t, index| t.config.settings.mqueue_default_highest = index == 1,
+        },
+        "Whether topics that have no priority come after or before all others.",
     ),
     key(
         "mqtt.mqueue_store_qos0",

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Size { min: u64, max: u64, set: fn(&mut Target<'_>, u64) },
     /// One of several names, by its index.
     Choice { names: &'static [&'static str], set: fn(&mut Target<'_>, usize) },
+    /// Names with a number each, or `disabled` for none.
+    Table { min: u64, max: u64, clear: fn(&mut Target<'_>), insert: fn(&mut Target<'_>, &str, u64) },
     /// Any text.
     Text(fn(&mut Target<'_>, &str)),
     /// An address and port to listen on.
@@ -71,6 +73,8 @@ impl Kind {
                 Some(index) => set(target, index),
                 None => return Err("is none of the choices".to_owned()),
             },
+            Self::Table { clear, .. } if text == "disabled" => clear(target),
+            Self::Table { .. } => return Err("is neither a table nor disabled".to_owned()),
             Self::Text(set) if text.len() <= TEXT_BYTES_MAX => set(target, text),
             Self::Text(_) => return Err(format!("is longer than {TEXT_BYTES_MAX} bytes")),
             Self::Address(set) => set(target, address(text)?),
@@ -79,6 +83,25 @@ impl Kind {
                 set(target, cores);
             }
         }
+        Ok(())
+    }
+
+    /// Begins the table anew if this is one, and says whether it is.
+    pub(crate) fn begin_table(&self, target: &mut Target<'_>) -> bool {
+        if let Self::Table { clear, .. } = *self {
+            clear(target);
+            return true;
+        }
+        false
+    }
+
+    /// Puts one entry into a table.
+    ///
+    /// # Errors
+    /// As [`Kind::parse_into`], for the entry's number.
+    pub(crate) fn insert_into(&self, name: &str, text: &str, target: &mut Target<'_>) -> Result<(), String> {
+        let Self::Table { min, max, insert, .. } = *self else { return Err("is not in a table".to_owned()) };
+        insert(target, name, in_range(integer(text)?, min, max, &plain)?);
         Ok(())
     }
 
@@ -109,6 +132,9 @@ impl Kind {
                 format!("a size from {} to {} such as 512B, 64KB, 1MB", written_size(min), written_size(max))
             }
             Self::Choice { names, .. } => format!("one of {}", names.join(", ")),
+            Self::Table { min, max, .. } => {
+                format!("a table such as {{\"a/topic\" = {max}}} with numbers from {min} to {max}, or disabled")
+            }
             Self::Text(_) => "text".to_owned(),
             Self::Address(_) => "an address and port such as 0.0.0.0:1883 or [::]:1883, or a port alone".to_owned(),
             Self::Cores(_) => "core numbers and ranges such as 0,2-5, or auto".to_owned(),

@@ -58,6 +58,7 @@ fn edges(kind: &Kind) -> Vec<String> {
         Kind::Choice { names, .. } => names.iter().map(|&name| name.to_owned()).collect(),
         Kind::Text(_) => vec![String::new(), "x".repeat(65_535)],
         Kind::Address(_) => vec!["0".to_owned(), "[::1]:65535".to_owned()],
+        Kind::Table { .. } => vec!["disabled".to_owned()],
         Kind::Cores(_) => vec!["auto".to_owned(), "0,2-5".to_owned()],
     }
 }
@@ -71,6 +72,17 @@ fn every_key_takes_its_whole_range_and_changes_something() {
             let mut target = Target { config: &mut config, name: "default" };
             key.kind.parse_into(&text, &mut target).unwrap_or_else(|why| panic!("{} {text} {why}", key.path));
             seen.insert(format!("{config:?}"));
+        }
+        if let Kind::Table { min, max, .. } = key.kind {
+            for number in [min, max] {
+                let mut config = Config::default();
+                let mut target = Target { config: &mut config, name: "default" };
+                key.kind.insert_into("a", &number.to_string(), &mut target).unwrap();
+                seen.insert(format!("{:?}", target.config));
+                assert!(key.kind.insert_into("a", &(max + 1).to_string(), &mut target).is_err());
+                assert!(key.kind.begin_table(&mut target), "a table can be begun anew");
+                assert_eq!(format!("{:?}", target.config), format!("{:?}", Config::default()));
+            }
         }
         assert!(seen.len() > 1, "{} sets nothing", key.path);
     }

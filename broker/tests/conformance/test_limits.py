@@ -55,7 +55,6 @@ def test_default_queue(connect, unique, broker, settle):
     client.quiet(publisher)
 
 
-@pytest.mark.xfail(strict=True, reason="mqtt.mqueue_priorities does not exist yet")
 @pytest.mark.ringmq_only("mqtt.mqueue_priorities")
 def test_priorities(connect, unique, broker_with, settle):
     """Q5: topics of a higher priority leave the queue first; each priority in order."""

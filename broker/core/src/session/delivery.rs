@@ -4,6 +4,7 @@
 //! looking at the front, or by bisection on the distance from it. Only once the sequence has gone all the way round to
 //! a message that was never acknowledged is the order lost, and the window searched, until it is empty.
 
+use super::queue::Queue;
 use crate::machine::ShardId;
 use crate::message::Message;
 use alloc::boxed::Box;
@@ -74,9 +75,7 @@ pub(crate) struct Stall {
 pub(crate) struct Delivery {
     /// In order of packet identifiers, modulo wrap-around.
     pub(crate) window: VecDeque<Flight>,
-    pub(crate) queue: VecDeque<Outgoing>,
-    /// QoS 0 messages in the queue: those that come later may not overtake them.
-    queued_at_most_once: usize,
+    pub(crate) queue: Queue,
     /// Set while the connection has more to take than it should.
     pub(crate) stall: Option<Stall>,
     /// Messages in the window that are to be sent again.
@@ -94,23 +93,10 @@ impl Delivery {
         self.window.is_empty() && self.queue.is_empty() && self.unreleased.is_empty() && self.stall.is_none()
     }
 
-    /// Appends a message to the queue.
-    pub(crate) fn enqueue(&mut self, outgoing: Outgoing) {
-        self.queued_at_most_once += usize::from(outgoing.qos == QoS::AtMostOnce);
-        self.queue.push_back(outgoing);
-    }
-
-    /// Takes the first message off the queue.
-    pub(crate) fn dequeue(&mut self) -> Option<Outgoing> {
-        let outgoing = self.queue.pop_front()?;
-        self.queued_at_most_once -= usize::from(outgoing.qos == QoS::AtMostOnce);
-        Some(outgoing)
-    }
-
     /// True if a QoS 0 message has to wait behind others of its kind, or for the connection to take bytes.
     #[inline]
     pub(crate) fn holds_up_at_most_once(&self) -> bool {
-        self.stall.is_some() || self.queued_at_most_once > 0
+        self.stall.is_some() || self.queue.at_most_once() > 0
     }
 
     /// Puts a message into the window under a fresh packet identifier [MQTT-2.2.1-4] [MQTT3-2.3.1-4] [MQTT-4.3.2-1]

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod delivery;
+mod queue;
 mod subscriptions;
 
 pub(crate) use aliases::{AliasesIn, AliasesOut, TopicForm};

@@ -60,6 +60,13 @@ impl Shard {
         after: &[u8],
         fx: &mut Effects,
     ) -> Flow {
+        let mut connect = *connect;
+        if self.hub.settings.use_username_as_clientid
+            && let Some(username) = connect.username
+        {
+            connect.client_id = username;
+        }
+        let connect = &connect;
         if let Err(reason) = self.check_connect(connect) {
             return self.refuse_connect(conn, connect.version, reason, fx);
         }
@@ -319,7 +326,8 @@ impl Shard {
             waits_for_room: held.extra.as_ref().is_some_and(|extra| !extra.replays.is_empty()),
         };
         // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
-        held.keep_alive = settings.server_keepalive.unwrap_or(connect.keep_alive);
+        let server_keep_alive = settings.server_keepalive.filter(|_| connect.version.is_v5());
+        held.keep_alive = server_keep_alive.unwrap_or(connect.keep_alive);
         held.window = settings.max_inflight.min(properties.receive_maximum.unwrap_or(u16::MAX)).max(1);
         held.max_packet_size = properties.maximum_packet_size.unwrap_or(MAX_PACKET_LEN).min(MAX_PACKET_LEN);
         held.expiry_s = match connect.version {

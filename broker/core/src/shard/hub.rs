@@ -149,13 +149,11 @@ impl Hub {
         }
         let outgoing =
             Outgoing { message: once.keep(), qos, retain, subscription_id: target.subscription_id, via: target.via };
-        let delivery = session.delivery_mut();
+        let priority = self.settings.mqueue_priority(once.passing.topic);
         let max = self.settings.max_mqueue_len as usize;
-        if max > 0 && delivery.queue.len() >= max {
-            delivery.dequeue();
+        if session.delivery_mut().queue.push(priority, outgoing, max).is_some() {
             self.counters.delivery_dropped_queue_full += 1;
         }
-        delivery.enqueue(outgoing);
     }
 
     /// Sends what is to be sent again, then what is queued, as far as window and connection allow. To be called whenever
@@ -179,7 +177,7 @@ impl Hub {
                 self.to_arm.push(to);
                 break;
             }
-            let outgoing = delivery.dequeue().expect("a first one");
+            let outgoing = delivery.queue.pop().expect("a first one");
             let passing = outgoing.message.view();
             if passing.expired(self.now_ms) {
                 // [MQTT-3.3.2-5]

@@ -196,6 +196,6 @@ fn undelivered(session: Session) -> Vec<Outgoing> {
         Stage::Published(outgoing) if outgoing.qos == QoS::AtLeastOnce => Some(outgoing),
         _ => None,
     });
-    let queued = delivery.queue.into_iter().filter(|outgoing| outgoing.qos != QoS::AtMostOnce);
+    let queued = delivery.queue.into_messages().filter(|outgoing| outgoing.qos != QoS::AtMostOnce);
     sent.chain(queued).collect()
 }

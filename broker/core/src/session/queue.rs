@@ -1,0 +1,147 @@
+//! Messages that wait for a client, by priority (EMQX: `mqtt.mqueue_priorities`). Without priorities there is one level.
+
+use super::Outgoing;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use ringmq_wire::QoS;
+
+/// Messages that wait: those of a higher priority leave first, those of the same in the order in which they came.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// Highest priority first. None is empty while there is another.
+    levels: Vec<Level>,
+    len: usize,
+    at_most_once: usize,
+}
+
+#[derive(Debug)]
+struct Level {
+    priority: u16,
+    messages: VecDeque<Outgoing>,
+}
+
+impl Queue {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// QoS 0 messages among them.
+    #[inline]
+    pub(crate) fn at_most_once(&self) -> usize {
+        self.at_most_once
+    }
+
+    /// Appends a message to those of its priority. If there are `max` of them already, the oldest is dropped and
+    /// returned; `max` 0 is no limit.
+    pub(crate) fn push(&mut self, priority: u16, outgoing: Outgoing, max: usize) -> Option<Outgoing> {
+        let at = match self.levels.binary_search_by(|level| priority.cmp(&level.priority)) {
+            Ok(at) => at,
+            Err(_) if self.len == 0 => {
+                self.levels.clear();
+                self.levels.push(Level { priority, messages: VecDeque::new() });
+                0
+            }
+            Err(at) => {
+                self.levels.insert(at, Level { priority, messages: VecDeque::new() });
+                at
+            }
+        };
+        let messages = &mut self.levels[at].messages;
+        let dropped = if max > 0 && messages.len() >= max { messages.pop_front() } else { None };
+        self.at_most_once += usize::from(outgoing.qos == QoS::AtMostOnce);
+        messages.push_back(outgoing);
+        self.len += 1;
+        if let Some(dropped) = &dropped {
+            self.forget(dropped.qos);
+        }
+        dropped
+    }
+
+    /// The message that leaves next.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&Outgoing> {
+        self.levels.first()?.messages.front()
+    }
+
+    /// Takes the message that leaves next.
+    pub(crate) fn pop(&mut self) -> Option<Outgoing> {
+        let level = self.levels.first_mut()?;
+        let outgoing = level.messages.pop_front()?;
+        // The last level stays, so that a queue in use does not allocate one for every message.
+        if level.messages.is_empty() && self.levels.len() > 1 {
+            self.levels.remove(0);
+        }
+        self.forget(outgoing.qos);
+        Some(outgoing)
+    }
+
+    /// All messages, in the order in which they would leave.
+    pub(crate) fn into_messages(self) -> impl Iterator<Item = Outgoing> {
+        self.levels.into_iter().flat_map(|level| level.messages)
+    }
+
+    fn forget(&mut self, qos: QoS) {
+        self.len -= 1;
+        self.at_most_once -= usize::from(qos == QoS::AtMostOnce);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Message, NEVER_MS, Publication, Publisher};
+    use alloc::collections::BTreeMap;
+    use proptest::prelude::*;
+
+    fn outgoing(number: u32, qos: QoS) -> Outgoing {
+        let passing = Publication {
+            publisher: Publisher { key: 0, client_hash: 0 },
+            qos,
+            retain: false,
+            expires_ms: NEVER_MS,
+            topic: "t",
+            properties: &[],
+            payload: &number.to_le_bytes(),
+        };
+        Outgoing { message: Message::keep(&passing), qos, retain: false, subscription_id: number, via: None }
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map_of_lists(
+            steps in prop::collection::vec((prop::option::of((0_u16..4, any::<bool>())), any::<u32>()), 0..300),
+            max in 0_usize..5,
+        ) {
+            let mut queue = Queue::default();
+            let mut model: BTreeMap<core::cmp::Reverse<u16>, Vec<(u32, bool)>> = BTreeMap::new();
+            for (step, number) in steps {
+                match step {
+                    Some((priority, at_least_once)) => {
+                        let qos = if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+                        let level = model.entry(core::cmp::Reverse(priority)).or_default();
+                        let oldest = (max > 0 && level.len() >= max).then(|| level.remove(0).0);
+                        level.push((number, at_least_once));
+                        let dropped = queue.push(priority, outgoing(number, qos), max);
+                        prop_assert_eq!(dropped.map(|dropped| dropped.subscription_id), oldest);
+                    }
+                    None => {
+                        let first = model.values_mut().find(|level| !level.is_empty()).map(|level| level.remove(0).0);
+                        prop_assert_eq!(queue.front().map(|front| front.subscription_id), first);
+                        prop_assert_eq!(queue.pop().map(|popped| popped.subscription_id), first);
+                    }
+                }
+                let all: Vec<_> = model.values().flatten().collect();
+                prop_assert_eq!(queue.len(), all.len());
+                prop_assert_eq!(queue.is_empty(), all.is_empty());
+                prop_assert_eq!(queue.at_most_once(), all.iter().filter(|(_, at_least_once)| !at_least_once).count());
+            }
+            let left: Vec<_> = queue.into_messages().map(|left| left.subscription_id).collect();
+            prop_assert_eq!(left, model.values().flatten().map(|(number, _)| *number).collect::<Vec<_>>());
+        }
+    }
+}

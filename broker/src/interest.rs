@@ -12,6 +12,8 @@ pub(crate) struct MeshInterest(pub(crate) ringmq_mesh::interest::Interest);
 impl Interest for MeshInterest {
     fn announce(&mut self, filter: &str) {
         self.0.announce(filter);
+        // Growth is called for by what is announced, so it goes on with it.
+        self.0.turn();
     }
 
     fn withdraw(&mut self, filter: &str) {

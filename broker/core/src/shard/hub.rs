@@ -4,6 +4,7 @@
 //! from the index. It knows nothing of matching and of other shards.
 
 use super::frames::Frames;
+use super::retain::slice_len;
 use super::write::{Form, Written, write};
 use crate::counters::Counters;
 use crate::machine::{ConnId, Effects, HIGH_WATER_BYTES, LOW_WATER_BYTES};
@@ -15,6 +16,9 @@ use crate::topics::SubOptions;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use ringmq_wire::{PacketType, QoS, ReasonCode, encode_ack};
+
+/// A session with more queued messages than this has no room for a replay of retained ones.
+const ROOM_QUEUE_LEN: usize = 16;
 
 /// Sessions and what delivering to them needs.
 pub(super) struct Hub {
@@ -208,7 +212,7 @@ impl Hub {
         if !session.flags.waits_for_room {
             return;
         }
-        if has_room(session, fx) {
+        if has_room(session, &self.settings, fx) {
             session.flags.waits_for_room = false;
             self.with_room.push(to);
         } else if let Some(conn) = session.conn {
@@ -292,10 +296,15 @@ fn delivery_qos(settings: &Settings, published: QoS, options: SubOptions) -> QoS
     published.max(granted.min(allowed))
 }
 
-/// True if a replay may give the session another slice.
-pub(super) fn has_room(session: &Session, fx: &Effects) -> bool {
+/// True if a replay may give the session another slice: a whole one then fits its queue, behind at most a few messages.
+pub(super) fn has_room(session: &Session, settings: &Settings, fx: &Effects) -> bool {
     let queued = session.delivery.as_ref().map_or(0, |delivery| delivery.queue.len());
-    queued == 0 && session.conn.is_none_or(|conn| fx.outbox.unsent(conn) <= LOW_WATER_BYTES)
+    let max = match settings.max_mqueue_len as usize {
+        0 => usize::MAX,
+        max => max,
+    };
+    let fits = queued == 0 || (queued < ROOM_QUEUE_LEN && queued + slice_len(settings) <= max);
+    fits && session.conn.is_none_or(|conn| fx.outbox.unsent(conn) <= LOW_WATER_BYTES)
 }
 
 impl Counters {

@@ -11,6 +11,7 @@ use super::record::{Record, RemoteTarget, SessionRef};
 use crate::machine::{Effects, ShardId};
 use crate::message::{Message, Publication};
 use crate::retained::Cursor;
+use crate::settings::Settings;
 use crate::slab::Slab;
 use crate::topics::filter;
 use alloc::boxed::Box;
@@ -180,7 +181,7 @@ impl Shard {
             self.replays.replays.remove(replay);
             return;
         }
-        let limit = self.slice_limit();
+        let limit = slice_len(&self.hub.settings);
         let held = self.replays.replays.get_mut(replay).expect("replay");
         let mut found = core::mem::take(&mut held.found);
         let mut over = false;
@@ -219,14 +220,6 @@ impl Shard {
             self.slice_ended(self.id, target.to, replay, more, fx);
         } else {
             self.tell(to, &Record::ReplaySlice { to: target.to, replay, more }, fx);
-        }
-    }
-
-    /// A slice must fit the queue it may have to wait in.
-    fn slice_limit(&self) -> usize {
-        match self.hub.settings.max_mqueue_len as usize {
-            0 => SLICE_STEPS,
-            queue => SLICE_STEPS.min(queue),
         }
     }
 
@@ -273,7 +266,7 @@ impl Shard {
     /// Begins or goes on with the replays of a session, one slice at a time, if it has room.
     pub(super) fn continue_replays(&mut self, session: u32, fx: &mut Effects) {
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
-        let room = has_room(held, fx);
+        let room = has_room(held, &self.hub.settings, fx);
         let Some(extra) = &mut held.extra else { return };
         if extra.replaying || extra.replays.is_empty() {
             return;
@@ -329,4 +322,12 @@ impl Shard {
 
 fn here(target: RemoteTarget) -> Target {
     Target { session: target.to.session, subscription_id: target.subscription_id, options: target.options, via: None }
+}
+
+/// Most messages in a slice, which must fit the queue it may have to wait in.
+pub(super) fn slice_len(settings: &Settings) -> usize {
+    match settings.max_mqueue_len as usize {
+        0 => SLICE_STEPS,
+        queue => SLICE_STEPS.min(queue),
+    }
 }

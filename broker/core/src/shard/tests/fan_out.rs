@@ -1,6 +1,6 @@
 //! Fan-outs that take several turns.
 
-use super::harness::{World, options};
+use super::harness::{Client, World, options};
 use crate::settings::Settings;
 use alloc::format;
 use alloc::vec::Vec;
@@ -9,18 +9,22 @@ use ringmq_wire::{QoS, Version};
 /// More subscribers than one slice serves.
 const MANY: usize = 10_000;
 
+/// Many subscribers to one topic.
+fn crowd(world: &mut World) -> Vec<Client> {
+    let mut join = |number: usize| {
+        let client = world.connect(&format!("s{number}"), Version::V311);
+        world.subscribe(client, "all", options(QoS::AtMostOnce));
+        world.packets(client);
+        client
+    };
+    (0..MANY).map(&mut join).collect()
+}
+
 #[test]
 fn a_large_fan_out_lets_pings_through_and_keeps_order() {
     let mut world = World::new(1, Settings::default());
     let publisher = world.connect("p", Version::V311);
-    let subscribers: Vec<_> = (0..MANY)
-        .map(|number| {
-            let client = world.connect(&format!("s{number}"), Version::V311);
-            world.subscribe(client, "all", options(QoS::AtMostOnce));
-            world.packets(client);
-            client
-        })
-        .collect();
+    let subscribers = crowd(&mut world);
     world.publish(publisher, "all", "first", QoS::AtMostOnce, 0);
     world.publish(publisher, "all", "second", QoS::AtMostOnce, 0);
     let last = *subscribers.last().unwrap();
@@ -40,14 +44,7 @@ fn a_large_fan_out_lets_pings_through_and_keeps_order() {
 fn who_leaves_during_a_fan_out_gets_nothing_more() {
     let mut world = World::new(1, Settings::default());
     let publisher = world.connect("p", Version::V311);
-    let subscribers: Vec<_> = (0..MANY)
-        .map(|number| {
-            let client = world.connect(&format!("s{number}"), Version::V311);
-            world.subscribe(client, "all", options(QoS::AtMostOnce));
-            world.packets(client);
-            client
-        })
-        .collect();
+    let subscribers = crowd(&mut world);
     world.publish(publisher, "all", "x", QoS::AtMostOnce, 0);
     for client in &subscribers[MANY / 2..] {
         world.drop_link(*client);

@@ -1,8 +1,8 @@
 """What many idle clients cost: the promises of docs/SPECIFICATION.md on memory and idle CPU, on real sockets.
 
 The load generator opens the connections (RINGMQ_LOADGEN, by default beside the broker) and measures the broker's
-process. Its memory counts from a base of some thousand clients, because buffers and tables that all share are made for
-the first of them.
+process. Its memory counts from a base of some thousand clients and a second of traffic, because rings, buffers and
+tables that all share are mapped when they are first used.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from broker_process import Broker, ringmq_binary
 BASE_CLIENTS = 3_000
 CLIENTS = 15_000
 KEEP_ALIVE_S = 300
-CLIENT_BYTES_MAX = 640
-"""User memory of an idle client with one subscription over the base: the promise is 512, and what the process maps in
-whole pages and the allocator keeps for itself varies by a hundred bytes a client from run to run. What the broker asks
-for is held to 512 without such noise by bench/tests/allocations.rs."""
+CLIENT_BYTES_MAX = 512
+"""User memory of an idle client with one subscription over the base, allocator and page rounding included."""
 IDLE_CORE_SHARE_MAX = 0.02
 """Of a core, with 10,000 idle clients: the promise is 0.01, of which a tick of the kernel's clock is a tenth here."""
+ATTEMPTS = 3
+"""With a new broker each: what else the machine does, and what is mapped just then, only adds to these figures."""
 CONNECT_TIMEOUT_S = 60.0
 
 pytestmark = pytest.mark.ringmq_only("promises of ringmq")
@@ -46,6 +46,13 @@ def conn(broker: Broker, clients: int, prefix: str, hold_s: int, *more: str) -> 
     )  # fmt: skip
 
 
+def warm_up(broker: Broker) -> None:
+    """Has the broker use all of its rings and buffers once."""
+    host, port = broker.address
+    command = [loadgen(), "p2p", "--pairs", "200", "--duration", "1s", "--target", f"{host}:{port}", "--quiet"]
+    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def wait_for_descriptors(broker: Broker, count: int) -> None:
     """Waits until the broker's process has at least `count` descriptors open: one for each connection."""
     deadline = time.monotonic() + CONNECT_TIMEOUT_S
@@ -54,11 +61,12 @@ def wait_for_descriptors(broker: Broker, count: int) -> None:
         assert broker.alive(), broker.describe()
 
 
-def test_idle_clients(start_broker: Callable[..., Broker]) -> None:
-    broker = start_broker()
+def measure(broker: Broker) -> tuple[float, float]:
+    """Bytes of a client over the base, and the share of a core that 10,000 idle clients cost."""
     base = conn(broker, BASE_CLIENTS, "base", 120)
     try:
         wait_for_descriptors(broker, BASE_CLIENTS)
+        warm_up(broker)
         more = conn(broker, CLIENTS - BASE_CLIENTS, "more", 10, "--pid", str(broker.process.pid), "--json", "-")
         output, _ = more.communicate(timeout=120)
         assert base.poll() is None, "the base clients have gone"
@@ -68,8 +76,13 @@ def test_idle_clients(start_broker: Callable[..., Broker]) -> None:
     run = json.loads(output)
     assert run["verdict"] == "passed", run["reasons"]
     assert run["connect"]["connected"] == CLIENTS - BASE_CLIENTS
-    client_bytes = run["connect"]["broker_bytes"]
-    idle_share = run["broker"]["cores"] * 10_000 / CLIENTS
-    print(f"{CLIENTS} clients: {client_bytes:.0f} bytes each, {idle_share:.4f} of a core for 10,000 idle")
-    assert client_bytes <= CLIENT_BYTES_MAX
-    assert idle_share < IDLE_CORE_SHARE_MAX
+    return run["connect"]["broker_bytes"], run["broker"]["cores"] * 10_000 / CLIENTS
+
+
+def test_idle_clients(start_broker: Callable[..., Broker]) -> None:
+    for _ in range(ATTEMPTS):
+        client_bytes, idle_share = measure(start_broker())
+        print(f"{CLIENTS} clients: {client_bytes:.0f} bytes each, {idle_share:.4f} of a core for 10,000 idle")
+        if client_bytes <= CLIENT_BYTES_MAX and idle_share < IDLE_CORE_SHARE_MAX:
+            return
+    pytest.fail(f"above {CLIENT_BYTES_MAX} bytes or {IDLE_CORE_SHARE_MAX} of a core in each of {ATTEMPTS} attempts")

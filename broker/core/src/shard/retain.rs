@@ -184,7 +184,6 @@ impl Shard {
         let limit = slice_len(&self.hub.settings);
         let held = self.replays.replays.get_mut(replay).expect("replay");
         let mut found = core::mem::take(&mut held.found);
-        let mut over = false;
         if found.is_empty() {
             let sequence = held.sequence;
             let mut collect = |_: &str, retained: &Retained| {
@@ -197,7 +196,6 @@ impl Shard {
             } else if let Some(retained) = self.retained.get(&held.filter) {
                 collect(&held.filter, retained);
             }
-            over = held.cursor.is_none();
         }
         let nothing = found.is_empty();
         let mut bytes = 0;
@@ -209,7 +207,7 @@ impl Shard {
         }
         let held = self.replays.replays.get_mut(replay).expect("replay");
         held.found = found;
-        let more = !held.found.is_empty() || !(over || held.cursor.is_none());
+        let more = !held.found.is_empty() || held.cursor.is_some();
         if !more {
             self.replays.replays.remove(replay);
         } else if nothing {

@@ -31,6 +31,7 @@ fn deliver(scenario: &str, copies: u64, port: u16) -> Report {
     assert!(report.latency["end_to_end"].p50_us > 0.0);
     assert_eq!(report.latency.contains_key("acknowledge"), report.scenario.qos > 0);
     assert_eq!(report.latency["connack"].count, report.connect.connected);
+    assert_eq!(report.latency["subscribe"].count, u64::from(report.scenario.subscribers), "each subscribed once");
     assert_eq!(report.generator.pings, 0, "nobody was silent for long");
     report
 }
@@ -152,7 +153,7 @@ fn the_series_and_the_distributions_hold_everything_measured() {
         assert!(sums.0 <= report.traffic.sent && sums.0 + 100 > report.traffic.sent, "{sums:?}");
         assert!(sums.1 <= report.traffic.delivered && sums.1 + 100 > report.traffic.delivered, "{sums:?}");
         assert!(report.series.iter().all(|second| second.p50_us.unwrap() <= second.p99_us.unwrap()));
-        for name in ["connect", "connack", "end_to_end", "acknowledge", "generator_lag"] {
+        for name in ["connect", "connack", "subscribe", "end_to_end", "acknowledge", "generator_lag"] {
             let path = format!("{}.{name}.hgrm", prefix.display());
             let text = std::fs::read_to_string(&path).unwrap();
             let count = format!("Total count    = {:12}]", report.latency[name].count);

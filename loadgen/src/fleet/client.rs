@@ -44,8 +44,8 @@ pub(super) struct Client {
     pub(super) last_sent_ms: u32,
     /// When the connection was due to be opened, nanoseconds.
     pub(super) due_ns: u64,
-    /// When CONNECT was sent, nanoseconds.
-    pub(super) greeted_ns: u64,
+    /// When the request that waits for its answer was sent, nanoseconds: CONNECT, SUBSCRIBE or UNSUBSCRIBE.
+    pub(super) asked_ns: u64,
     /// The beginning of a frame whose rest has not come yet.
     pub(super) partial: Vec<u8>,
 }
@@ -59,7 +59,7 @@ impl Client {
             keep_alive,
             last_sent_ms: 0,
             due_ns: 0,
-            greeted_ns: 0,
+            asked_ns: 0,
             partial: Vec::new(),
         }
     }

@@ -55,7 +55,7 @@ impl Fleet {
         let client = &mut self.clients[index];
         client.conn = conn.0;
         client.state = State::Greeting;
-        client.greeted_ns = now;
+        client.asked_ns = now;
         client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
         Connect {
             version: identity.version,
@@ -106,7 +106,7 @@ impl Fleet {
         client.keep_alive = properties.server_keep_alive.unwrap_or(client.keep_alive);
         self.sweep.keep_alive(client.keep_alive);
         self.meter.connect.record(now.saturating_sub(client.due_ns));
-        self.meter.connack.record(now.saturating_sub(client.greeted_ns));
+        self.meter.connack.record(now.saturating_sub(client.asked_ns));
         self.meter.connected += 1;
         self.open += 1;
         self.settle_dial();

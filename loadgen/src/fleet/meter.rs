@@ -11,6 +11,8 @@ pub struct Meter {
     pub connect: Latency,
     /// From CONNECT until CONNACK.
     pub connack: Latency,
+    /// From SUBSCRIBE until SUBACK.
+    pub subscribe: Latency,
     /// From when a message was due until a subscriber had it.
     pub end_to_end: Latency,
     /// From when a QoS 1 or 2 message was due until its last acknowledgement.
@@ -54,10 +56,11 @@ impl Meter {
 
     /// All latencies by the names that reports and files use.
     #[must_use]
-    pub fn latencies(&self) -> [(&'static str, &Latency); 5] {
+    pub fn latencies(&self) -> [(&'static str, &Latency); 6] {
         [
             ("connect", &self.connect),
             ("connack", &self.connack),
+            ("subscribe", &self.subscribe),
             ("end_to_end", &self.end_to_end),
             ("acknowledge", &self.acknowledge),
             ("generator_lag", &self.lag),
@@ -68,6 +71,7 @@ impl Meter {
     pub fn merge(&mut self, other: Self) {
         self.connect.merge(&other.connect);
         self.connack.merge(&other.connack);
+        self.subscribe.merge(&other.subscribe);
         self.end_to_end.merge(&other.end_to_end);
         self.acknowledge.merge(&other.acknowledge);
         self.lag.merge(&other.lag);

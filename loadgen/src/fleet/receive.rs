@@ -83,7 +83,7 @@ impl Fleet {
             Packet::PubRec(ack) => self.acknowledged(index, PacketType::PubRec, &ack, now, fx),
             Packet::PubComp(ack) => self.acknowledged(index, PacketType::PubComp, &ack, now, fx),
             Packet::PubRel(ack) => self.released(index, ack.packet_id, now, fx),
-            Packet::SubAck(answer) => self.granted(index, &answer),
+            Packet::SubAck(answer) => self.granted(index, &answer, now),
             Packet::PingResp => {
                 self.clients[index].pinged = false;
                 Ok(())

@@ -35,13 +35,14 @@ impl Fleet {
                 SubscribeOut { packet_id: SUBSCRIBE_ID, subscription_id: None, filters: &filters, user_properties };
             request.encode(version, fx.outbox.buffer(client.conn()));
             client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
+            client.asked_ns = now;
             client.state = State::Subscribing;
         }
         self.reach(self.subscribed.settled == self.subscribers.len());
     }
 
     /// The server's answer.
-    pub(super) fn granted(&mut self, index: usize, answer: &SubAck<'_>) -> Result<(), String> {
+    pub(super) fn granted(&mut self, index: usize, answer: &SubAck<'_>, now: u64) -> Result<(), String> {
         if self.clients[index].state != State::Subscribing || answer.packet_id != SUBSCRIBE_ID {
             return Err("SUBACK for no SUBSCRIBE".into());
         }
@@ -56,6 +57,7 @@ impl Fleet {
             }
         }
         self.clients[index].state = State::Ready;
+        self.meter.subscribe.record(now.saturating_sub(self.clients[index].asked_ns));
         self.settle_subscription();
         Ok(())
     }

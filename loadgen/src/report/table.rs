@@ -117,9 +117,10 @@ fn generator(out: &mut String, report: &Report) {
 }
 
 fn latencies(out: &mut String, report: &Report) {
-    const NAMES: [(&str, &str); 5] = [
+    const NAMES: [(&str, &str); 6] = [
         ("connect", "TCP to CONNACK"),
         ("connack", "CONNECT to CONNACK"),
+        ("subscribe", "SUBSCRIBE to SUBACK"),
         ("end_to_end", "end to end"),
         ("acknowledge", "publish to ack"),
         ("generator_lag", "generator lag"),

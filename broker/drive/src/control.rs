@@ -6,7 +6,8 @@ use ringmq_mesh::park::Parking;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// What other threads know of one shard.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Seat {
 #[derive(Debug, Clone)]
 pub struct Control {
     seats: Arc<[Seat]>,
+    /// How many rings have been made.
+    rings: Arc<(Mutex<usize>, Condvar)>,
 }
 
 impl Control {
@@ -47,7 +50,7 @@ impl Control {
                 stats: SharedStats::default(),
             })
         });
-        Ok(Self { seats: seats.collect::<io::Result<_>>()? })
+        Ok(Self { seats: seats.collect::<io::Result<_>>()?, rings: Arc::default() })
     }
 
     /// Number of shards.
@@ -72,6 +75,24 @@ impl Control {
     #[must_use]
     pub fn stats(&self, shard: ShardId) -> Stats {
         self.seat(shard).stats.read()
+    }
+
+    /// A shard's ring is ready to be sent to. False if that shard had one already.
+    pub(crate) fn take_seat(&self, shard: ShardId, ring: OwnedFd) -> bool {
+        let taken = self.seat(shard).ring.set(ring).is_ok();
+        if taken {
+            *self.rings.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            self.rings.1.notify_all();
+        }
+        taken
+    }
+
+    /// Waits until every shard has its ring; false if that takes too long.
+    pub(crate) fn await_rings(&self, patience: Duration) -> bool {
+        let made = self.rings.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = |made: &mut usize| *made < self.shards();
+        let waited = self.rings.1.wait_timeout_while(made, patience, missing);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     pub(crate) fn seat(&self, shard: ShardId) -> &Seat {

@@ -23,10 +23,32 @@ pub(crate) enum Parcel {
     Connection(Box<HandedOver>),
 }
 
+/// What names a connection's socket.
+#[derive(Debug)]
+pub(crate) enum Descriptor {
+    /// A file descriptor of the process.
+    File(OwnedFd),
+    /// A slot in the table of the ring of the shard that it is on its way to; it goes with that ring.
+    Direct(i32),
+}
+
+impl Descriptor {
+    /// The file descriptor.
+    ///
+    /// # Panics
+    /// If it is a direct one: all shards of a process run the same driver with the same options.
+    pub(crate) fn into_file(self) -> OwnedFd {
+        match self {
+            Self::File(fd) => fd,
+            Self::Direct(slot) => panic!("direct descriptor {slot} given to a driver that has none"),
+        }
+    }
+}
+
 /// A connection on its way to another shard.
 #[derive(Debug)]
 pub(crate) struct HandedOver {
-    pub(crate) fd: OwnedFd,
+    pub(crate) socket: Descriptor,
     pub(crate) peer: SocketAddr,
     pub(crate) listener: u16,
     /// What was received before.

@@ -39,6 +39,9 @@ pub struct Options {
     pub receive_buffers: u16,
     /// Bytes of one receive buffer. The epoll driver reads through one buffer of sixteen times that.
     pub receive_buffer_bytes: u32,
+    /// Slots of each shard's table of direct descriptors; 0 uses file descriptors of the process. io_uring only, Linux
+    /// 6.0 or later. The table is limited to `RLIMIT_NOFILE`, but each shard has one of its own.
+    pub direct_descriptors: u32,
     /// Submission queue entries of a shard's ring; more operations than that in one turn cost a further kernel entry.
     pub submission_entries: u32,
 }
@@ -52,6 +55,7 @@ impl Default for Options {
             linger_timeout: Duration::from_secs(1),
             receive_buffers: 1024,
             receive_buffer_bytes: 4096,
+            direct_descriptors: 0,
             submission_entries: 1024,
         }
     }

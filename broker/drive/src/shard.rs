@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::control::Control;
-use crate::links::Parcel;
+use crate::links::{Descriptor, Parcel};
 use crate::options::{Options, Setup};
 use crate::port::Port;
 use crate::stats::Stats;
@@ -55,7 +55,7 @@ pub(crate) trait Transport {
     fn command(&mut self, command: Command, cx: &mut Context);
 
     /// Takes a connection that arrived from another shard; answers with the slot given to it.
-    fn adopt(&mut self, fd: OwnedFd, listener: u16, cx: &mut Context) -> Option<ringmq_core::machine::ConnId>;
+    fn adopt(&mut self, socket: Descriptor, listener: u16, cx: &mut Context) -> Option<ringmq_core::machine::ConnId>;
 
     /// True while the machine may be told about this connection.
     fn is_open(&self, conn: ringmq_core::machine::ConnId) -> bool;
@@ -148,7 +148,7 @@ impl<M: Machine> Shard<M> {
                     self.cx.port.recycle(from, bytes);
                 }
                 Parcel::Connection(moved) => {
-                    let Some(conn) = io.adopt(moved.fd, moved.listener, &mut self.cx) else { continue };
+                    let Some(conn) = io.adopt(moved.socket, moved.listener, &mut self.cx) else { continue };
                     self.cx.stats.handed_over += 1;
                     let origin = ringmq_core::machine::Origin::HandedOver { listener: moved.listener };
                     self.step(io, Input::Opened { conn, peer: moved.peer, origin });

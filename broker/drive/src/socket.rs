@@ -20,7 +20,7 @@ fn with_socket<T>(fd: RawFd, call: impl FnOnce(&Socket) -> T) -> T {
 }
 
 /// IPv4 peers of an IPv6 listener appear as what they are.
-fn canonical(addr: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 

@@ -5,7 +5,7 @@ mod support;
 use ringmq_drive::Options;
 use std::fs::File;
 use std::io::{Read, Write};
-use support::{Process, Scripted, client, echo, with_each_driver};
+use support::{Process, Scripted, client, echo, with_each_driver_on_files};
 
 /// Descriptors this process may have.
 const LIMIT: u64 = 300;
@@ -23,7 +23,7 @@ fn set_limit() {
 #[test]
 fn clients_are_turned_away_while_descriptors_are_short_and_served_again_later() {
     set_limit();
-    with_each_driver(|kind| {
+    with_each_driver_on_files(|kind| {
         let process = Process::start(kind, 1, &Options::default(), |_, recorder| Scripted::new(recorder, echo));
         let mut served = client(&process);
         served.write_all(b"a").unwrap();

@@ -5,6 +5,7 @@
 
 use super::Runtime;
 use super::signal::Signal;
+use crate::links::Descriptor;
 use crate::shard::{Context, Transport};
 use crate::socket;
 use crate::table::Table;
@@ -269,7 +270,8 @@ impl<R: Runtime> Transport for Sockets<R> {
         }
     }
 
-    fn adopt(&mut self, fd: OwnedFd, listener: u16, _cx: &mut Context) -> Option<ConnId> {
+    fn adopt(&mut self, socket: Descriptor, listener: u16, _cx: &mut Context) -> Option<ConnId> {
+        let fd = socket.into_file();
         let conn = self.insert(std::os::fd::AsRawFd::as_raw_fd(&fd), listener);
         let id = conn.id;
         self.adopted.push((conn, fd));

@@ -4,7 +4,7 @@ use super::hub::Hub;
 use super::signal::either;
 use super::sockets::{Conn, Connect, FLUSHING, PAUSED};
 use super::{Runtime, number};
-use crate::links::HandedOver;
+use crate::links::{Descriptor, HandedOver};
 use crate::shard::{ACCEPT_PAUSE, until};
 use crate::socket;
 use ringmq_core::machine::Origin;
@@ -116,7 +116,7 @@ pub(super) async fn read<R: Runtime>(hub: Rc<Hub<R>>, conn: Rc<Conn<R>>, stream:
     let moved = destination.and_then(|(to, bytes)| {
         let fd = R::release(reader, writer).ok()?;
         let peer = socket::peer_addr(fd.as_raw_fd())?;
-        Some((to, HandedOver { fd, peer, listener: conn.listener, bytes }))
+        Some((to, HandedOver { socket: Descriptor::File(fd), peer, listener: conn.listener, bytes }))
     });
     hub.with(|state| match moved {
         Some((to, moved)) => {

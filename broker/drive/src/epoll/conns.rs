@@ -1,7 +1,7 @@
 //! Connections of the epoll driver, and what a machine's commands do to them.
 
 use super::poller::Poller;
-use crate::links::HandedOver;
+use crate::links::{Descriptor, HandedOver};
 use crate::shard::{Context, Transport};
 use crate::socket;
 use crate::table::Table;
@@ -207,7 +207,7 @@ impl Io {
             return;
         };
         if self.poller.remove(fd.as_raw_fd()).is_ok() {
-            cx.port.depart(to, HandedOver { fd, peer, listener, bytes });
+            cx.port.depart(to, HandedOver { socket: Descriptor::File(fd), peer, listener, bytes });
             cx.stats.handed_off += 1;
         }
     }
@@ -241,8 +241,8 @@ impl Transport for Io {
         }
     }
 
-    fn adopt(&mut self, fd: OwnedFd, listener: u16, _cx: &mut Context) -> Option<ConnId> {
-        self.insert(fd, listener, OPEN | READABLE).map(|slot| {
+    fn adopt(&mut self, socket: Descriptor, listener: u16, _cx: &mut Context) -> Option<ConnId> {
+        self.insert(socket.into_file(), listener, OPEN | READABLE).map(|slot| {
             self.list(slot);
             ConnId(slot)
         })

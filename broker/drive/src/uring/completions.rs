@@ -7,7 +7,7 @@ use crate::shard::{ACCEPT_PAUSE, Transport, after};
 use crate::socket;
 use io_uring::cqueue;
 use ringmq_core::machine::{CloseCause, ConnId, Input, Machine, Origin, ShardId};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 impl<M: Machine> Driver<M> {
     /// Takes note of one completion.
@@ -15,16 +15,19 @@ impl<M: Machine> Driver<M> {
         let (op, generation, slot) = parse(completion.user_data());
         let (result, flags) = (completion.result(), completion.flags());
         match op {
-            Op::Receive | Op::Send | Op::Connect => {
+            Op::Receive | Op::Send | Op::Connect | Op::Install | Op::Moved => {
                 let conn = self.io.table.at(slot);
                 assert!(conn.generation & GENERATION_MASK == generation, "a slot is free only when all is complete");
                 match op {
                     Op::Receive => self.received(slot, result, flags),
                     Op::Send => self.sent(slot, result),
+                    Op::Install => self.io.installed(slot, result, &mut self.shard.cx),
+                    Op::Moved => self.io.moved(slot, result, &mut self.shard.cx),
                     _ => self.connected(slot, result),
                 }
             }
             Op::Accept => self.accepted(slot, result, flags),
+            Op::AcceptDirect => self.accepted_direct(slot, result),
             Op::Doorbell => {
                 self.shard.cx.control.seat(self.shard.cx.shard).silence_doorbell();
                 self.shard.cx.stats.syscalls += 1;
@@ -46,6 +49,20 @@ impl<M: Machine> Driver<M> {
         }
     }
 
+    fn accepted_direct(&mut self, index: u32, result: i32) {
+        let Some((fd, listener, peer)) = self.io.accepted_direct(index, result, &mut self.shard.cx) else { return };
+        self.shard.cx.traffic();
+        self.shard.cx.stats.accepted += 1;
+        let slot = self.io.insert(fd, listener, OPEN);
+        if self.io.movable
+            && let Some(direct) = &mut self.io.direct
+        {
+            direct.peers.insert(slot, peer);
+        }
+        let opened = Input::Opened { conn: ConnId(slot), peer, origin: Origin::Accepted { listener } };
+        self.shard.step(&mut self.io, opened);
+    }
+
     fn accepted(&mut self, index: u32, result: i32, flags: u32) {
         let cx = &mut self.shard.cx;
         let listener = self.io.listeners.get_mut(index as usize);
@@ -62,7 +79,7 @@ impl<M: Machine> Driver<M> {
                 cx.traffic();
                 cx.stats.accepted += 1;
                 let listener = u16::try_from(index).expect("at most 65,536 listeners");
-                let conn = ConnId(self.io.insert(fd, listener, OPEN));
+                let conn = ConnId(self.io.insert(fd.into_raw_fd(), listener, OPEN));
                 self.shard.step(&mut self.io, Input::Opened { conn, peer, origin: Origin::Accepted { listener } });
                 return;
             }

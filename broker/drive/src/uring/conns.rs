@@ -4,9 +4,10 @@
 //! what belongs to it. Closing is therefore two steps, [`Io::die`] which cancels, and [`Io::settle`] which closes.
 
 use super::buffers::GROUP;
+use super::direct::Direct;
 use super::ring::Ring;
 use super::token::{GENERATION_MASK, Op, token};
-use crate::links::HandedOver;
+use crate::links::{Descriptor, HandedOver};
 use crate::shard::{Context, Transport};
 use crate::socket;
 use crate::table::Table;
@@ -14,6 +15,7 @@ use crate::timers::Timers;
 use io_uring::{opcode, squeue, types};
 use ringmq_core::machine::{CloseHow, Command, ConnId, ShardId, Time};
 use socket2::SockAddr;
+use std::cell::UnsafeCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -44,6 +46,8 @@ pub(super) const DYING: u16 = 1 << 10;
 pub(super) const CONNECTING: u16 = 1 << 11;
 /// To be handed over as soon as its receive has ended.
 pub(super) const DEPARTING: u16 = 1 << 12;
+/// Being put into the table of another shard's ring.
+pub(super) const MOVING: u16 = 1 << 13;
 
 /// Most bytes of one send operation, whose result is a signed 32-bit number.
 const SEND_BYTES_MAX: usize = 1 << 30;
@@ -51,7 +55,7 @@ const SEND_BYTES_MAX: usize = 1 << 30;
 /// One connection slot.
 #[derive(Debug)]
 pub(super) struct Conn {
-    /// -1 in an unused slot.
+    /// A file descriptor, or a slot of the ring's table; -1 in an unused slot.
     pub(super) fd: RawFd,
     /// Counts the uses of the slot.
     pub(super) generation: u32,
@@ -84,17 +88,21 @@ pub(super) struct Connecting {
     pub(super) remote: SocketAddr,
     /// What the kernel reads.
     address: SockAddr,
+    /// A socket on its way into the ring's table, and where the kernel writes its slot there.
+    installing: Option<(UnsafeCell<RawFd>, OwnedFd)>,
 }
 
 /// A connection that waits for its receive to end before it is handed over.
 pub(super) struct Departing {
-    to: ShardId,
-    bytes: Vec<u8>,
+    pub(super) to: ShardId,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The sockets of one shard.
 pub(super) struct Io {
     pub(super) ring: Ring,
+    /// Sockets are direct descriptors.
+    pub(super) direct: Option<Direct>,
     pub(super) table: Table<Conn>,
     pub(super) listeners: Vec<Listener>,
     /// Some listener is not armed.
@@ -116,6 +124,14 @@ pub(super) struct Io {
     pub(super) movable: bool,
 }
 
+/// What names an outgoing socket until it is in the ring's table: no slot, and not that of an unused entry.
+const NOT_INSTALLED: RawFd = RawFd::MAX;
+
+/// An operation whose descriptor is that of a connection: a slot of the ring's table if those are `direct`.
+fn on_socket(entry: squeue::Entry, direct: bool) -> squeue::Entry {
+    if direct { entry.flags(squeue::Flags::FIXED_FILE) } else { entry }
+}
+
 /// Flags of an operation whose success is of no interest.
 fn silent(entry: squeue::Entry) -> squeue::Entry {
     entry.flags(squeue::Flags::SKIP_SUCCESS)
@@ -123,10 +139,10 @@ fn silent(entry: squeue::Entry) -> squeue::Entry {
 
 impl Io {
     /// Takes a socket into the table; its receive is armed at the end of the turn.
-    pub(super) fn insert(&mut self, fd: OwnedFd, listener: u16, flags: u16) -> u32 {
+    pub(super) fn insert(&mut self, fd: RawFd, listener: u16, flags: u16) -> u32 {
         let slot = self.table.claim();
         let conn = self.table.at_mut(slot);
-        conn.fd = fd.into_raw_fd();
+        conn.fd = fd;
         conn.listener = listener;
         conn.flags = if self.movable { flags } else { flags | SETTLED_HERE };
         self.list(slot);
@@ -160,7 +176,7 @@ impl Io {
                 let receive = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(GROUP).build();
                 receive.flags(squeue::Flags::BUFFER_SELECT)
             };
-            let entry = entry.user_data(token(Op::Receive, conn.generation, slot));
+            let entry = on_socket(entry, self.direct.is_some()).user_data(token(Op::Receive, conn.generation, slot));
             // SAFETY: the kernel writes to buffers of the group, which live until the ring has been quiesced.
             unsafe { self.ring.push(entry) };
         }
@@ -182,24 +198,29 @@ impl Io {
             return;
         }
         if let Some(bytes) = cx.fx.outbox.start_send(id) {
-            Self::push_send(&mut self.ring, conn, id.0, bytes);
+            Self::push_send(&mut self.ring, &mut self.direct, conn, id.0, bytes);
         }
     }
 
     /// Queues what is left of a send that the kernel has only taken a part of.
     pub(super) fn send_rest(&mut self, id: ConnId, cx: &Context) {
         let conn = self.table.at_mut(id.0);
-        Self::push_send(&mut self.ring, conn, id.0, cx.fx.outbox.rest_of_send(id));
+        Self::push_send(&mut self.ring, &mut self.direct, conn, id.0, cx.fx.outbox.rest_of_send(id));
     }
 
-    fn push_send(ring: &mut Ring, conn: &mut Conn, slot: u32, bytes: &[u8]) {
+    fn push_send(ring: &mut Ring, direct: &mut Option<Direct>, conn: &mut Conn, slot: u32, bytes: &[u8]) {
         assert!(!conn.has(SENDING), "one send a connection");
+        if let Some(direct) = direct
+            && !conn.has(SETTLED_HERE)
+        {
+            direct.peers.remove(&slot);
+        }
         conn.flags |= SENDING | SETTLED_HERE;
         let len = u32::try_from(bytes.len().min(SEND_BYTES_MAX)).expect("below 2^31");
         let send = opcode::Send::new(types::Fd(conn.fd), bytes.as_ptr(), len)
             .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
-            .build()
-            .user_data(token(Op::Send, conn.generation, slot));
+            .build();
+        let send = on_socket(send, direct.is_some()).user_data(token(Op::Send, conn.generation, slot));
         // SAFETY: the outbox keeps bytes in flight in place until `sent` or `release`, which are called only after the
         // completion; when the shard ends, the ring is quiesced before the outbox goes.
         unsafe { ring.push(send) };
@@ -215,7 +236,7 @@ impl Io {
         }
     }
 
-    fn cancel(&mut self, target: u64) {
+    pub(super) fn cancel(&mut self, target: u64) {
         let cancel = silent(opcode::AsyncCancel::new(target).build()).user_data(token(Op::Nothing, 0, 0));
         // SAFETY: a cancellation points to no memory.
         unsafe { self.ring.push(cancel) };
@@ -226,6 +247,17 @@ impl Io {
         let close = silent(opcode::Close::new(types::Fd(fd.into_raw_fd())).build()).user_data(token(Op::Nothing, 0, 0));
         // SAFETY: closing points to no memory, and the descriptor has just been given up by its owner.
         unsafe { self.ring.push(close) };
+    }
+
+    /// Closes a connection's socket.
+    pub(super) fn close_socket(&mut self, fd: RawFd) {
+        let close = if self.direct.is_some() {
+            opcode::Close::new(types::Fixed(fd.cast_unsigned())).build()
+        } else {
+            opcode::Close::new(types::Fd(fd)).build()
+        };
+        // SAFETY: closing points to no memory, and callers give the socket up.
+        unsafe { self.ring.push(silent(close).user_data(token(Op::Nothing, 0, 0))) };
     }
 
     /// Ends a connection whose remaining bytes do not matter: cancels what is under way.
@@ -250,45 +282,84 @@ impl Io {
     /// Closes a dying connection, or hands over a departing one, if the kernel is done with it.
     pub(super) fn settle(&mut self, slot: u32, cx: &mut Context) {
         let conn = self.table.at(slot);
-        if conn.has(RECEIVING | SENDING | CONNECTING) {
+        if conn.has(RECEIVING | SENDING | CONNECTING | MOVING) {
             return;
         }
         if conn.has(DYING) {
             let fd = self.vacate(slot, cx);
-            self.close_fd(fd);
+            self.close_socket(fd);
             cx.stats.closed += 1;
         } else if conn.has(DEPARTING) {
-            let listener = conn.listener;
-            let fd = self.vacate(slot, cx);
-            let Some(Departing { to, bytes }) = self.departing.remove(&slot) else { return };
-            cx.stats.syscalls += 1;
-            if let Some(peer) = socket::peer_addr(fd.as_raw_fd()) {
-                cx.port.depart(to, HandedOver { fd, peer, listener, bytes });
-                cx.stats.handed_off += 1;
-            } else {
-                self.close_fd(fd);
-                cx.stats.closed += 1;
+            let Some(departing) = self.departing.get(&slot) else { return };
+            if self.direct.is_some() {
+                let to = departing.to;
+                self.table.at_mut(slot).flags |= MOVING;
+                self.send_direct(slot, to, cx);
+                return;
             }
+            cx.stats.syscalls += 1;
+            let peer = socket::peer_addr(conn.fd);
+            let moved = |io: &mut Self, cx: &mut Context| {
+                let fd = io.vacate(slot, cx);
+                // SAFETY: `insert` was given the descriptor to own, and `vacate` has made this its only name.
+                Descriptor::File(unsafe { OwnedFd::from_raw_fd(fd) })
+            };
+            self.depart(slot, peer, moved, cx);
         }
+    }
+
+    /// The answer to a direct descriptor's move: its slot in the other ring's table.
+    pub(super) fn moved(&mut self, slot: u32, result: i32, cx: &mut Context) {
+        self.table.at_mut(slot).flags &= !MOVING;
+        let peer = self.direct.as_ref().and_then(|direct| direct.peers.get(&slot).copied());
+        let moved = |io: &mut Self, cx: &mut Context| {
+            let fd = io.vacate(slot, cx);
+            io.close_socket(fd);
+            Descriptor::Direct(result)
+        };
+        self.depart(slot, peer.filter(|_| result >= 0), moved, cx);
+    }
+
+    /// Sends a departing connection on its way; without a peer, which it lacks when it is gone already, closes it.
+    fn depart(
+        &mut self,
+        slot: u32,
+        peer: Option<SocketAddr>,
+        moved: impl FnOnce(&mut Self, &mut Context) -> Descriptor,
+        cx: &mut Context,
+    ) {
+        let listener = self.table.at(slot).listener;
+        let departing = self.departing.remove(&slot);
+        let (Some(Departing { to, bytes }), Some(peer)) = (departing, peer) else {
+            let fd = self.vacate(slot, cx);
+            self.close_socket(fd);
+            cx.stats.closed += 1;
+            return;
+        };
+        let socket = moved(self, cx);
+        cx.port.depart(to, HandedOver { socket, peer, listener, bytes });
+        cx.stats.handed_off += 1;
     }
 
     /// Gives up an outgoing connection that was not established.
     pub(super) fn abandon(&mut self, slot: u32, cx: &mut Context) {
         let fd = self.vacate(slot, cx);
-        self.close_fd(fd);
+        self.close_socket(fd);
     }
 
-    /// Frees a slot.
-    fn vacate(&mut self, slot: u32, cx: &mut Context) -> OwnedFd {
+    /// Frees a slot; the caller owns what it held.
+    fn vacate(&mut self, slot: u32, cx: &mut Context) -> RawFd {
         cx.fx.outbox.release(ConnId(slot));
+        if let Some(direct) = &mut self.direct {
+            direct.peers.remove(&slot);
+        }
         let conn = self.table.at_mut(slot);
         assert!(conn.fd >= 0, "a slot in use");
         let fd = std::mem::replace(&mut conn.fd, -1);
         conn.generation = (conn.generation + 1) & GENERATION_MASK;
         conn.flags = 0;
         self.table.release(slot);
-        // SAFETY: `insert` took the descriptor out of an OwnedFd, and replacing it by -1 makes this the only owner.
-        unsafe { OwnedFd::from_raw_fd(fd) }
+        fd
     }
 
     /// The machine will not be told anything more: send the rest, then close.
@@ -313,9 +384,14 @@ impl Io {
             self.die(slot, cx);
         } else {
             conn.flags |= LINGERING;
-            socket::shut_sending(conn.fd);
-            cx.stats.syscalls += 1;
             self.linger_timers.start(cx.now, slot, conn.generation);
+            let fd = conn.fd;
+            if self.direct.is_some() {
+                self.shut_sending_direct(fd);
+            } else {
+                socket::shut_sending(fd);
+                cx.stats.syscalls += 1;
+            }
         }
     }
 
@@ -344,15 +420,52 @@ impl Io {
                 return;
             }
         };
-        let slot = self.insert(fd, 0, CONNECTING | SETTLED_HERE);
+        let address = SockAddr::from(remote);
+        if self.direct.is_some() {
+            let slot = self.insert(NOT_INSTALLED, 0, CONNECTING | SETTLED_HERE);
+            let installing = Some((UnsafeCell::new(fd.as_raw_fd()), fd));
+            let connecting = Box::new(Connecting { token: number, remote, address, installing });
+            let index = connecting.installing.as_ref().map(|(index, _)| index.get()).expect("just set");
+            self.connecting.insert(slot, connecting);
+            self.install(slot, index);
+        } else {
+            let slot = self.insert(fd.into_raw_fd(), 0, CONNECTING | SETTLED_HERE);
+            self.connecting.insert(slot, Box::new(Connecting { token: number, remote, address, installing: None }));
+            self.push_connect(slot);
+        }
+    }
+
+    fn push_connect(&mut self, slot: u32) {
+        let Some(connecting) = self.connecting.get(&slot) else { return };
         let conn = self.table.at(slot);
-        let connecting = Box::new(Connecting { token: number, remote, address: SockAddr::from(remote) });
         let (address, len) = (connecting.address.as_ptr().cast(), connecting.address.len());
         let entry = opcode::Connect::new(types::Fd(conn.fd), address, len).build();
-        let entry = entry.user_data(token(Op::Connect, conn.generation, slot));
-        self.connecting.insert(slot, connecting);
+        let entry = on_socket(entry, self.direct.is_some()).user_data(token(Op::Connect, conn.generation, slot));
         // SAFETY: the address is in a box that is kept until the completion.
         unsafe { self.ring.push(entry) };
+    }
+
+    /// An outgoing socket is in the ring's table, or could not be put there.
+    pub(super) fn installed(&mut self, slot: u32, result: i32, cx: &mut Context) {
+        let Some((index, fd)) = self.connecting.get_mut(&slot).and_then(|connecting| connecting.installing.take())
+        else {
+            return;
+        };
+        // The table holds the socket now.
+        self.close_fd(fd);
+        let index = index.into_inner();
+        if result == 1 && index >= 0 {
+            self.table.at_mut(slot).fd = index;
+            self.push_connect(slot);
+            return;
+        }
+        let connecting = self.connecting.remove(&slot).expect("found above");
+        cx.failed.push((connecting.token, if result < 0 { -result } else { libc::ENFILE }));
+        let conn = self.table.at_mut(slot);
+        conn.fd = -1;
+        conn.generation = (conn.generation + 1) & GENERATION_MASK;
+        conn.flags = 0;
+        self.table.release(slot);
     }
 
     /// Keeps what a departing connection received before its receive ended.
@@ -400,7 +513,11 @@ impl Transport for Io {
         }
     }
 
-    fn adopt(&mut self, fd: OwnedFd, listener: u16, _cx: &mut Context) -> Option<ConnId> {
+    fn adopt(&mut self, socket: Descriptor, listener: u16, _cx: &mut Context) -> Option<ConnId> {
+        let fd = match socket {
+            Descriptor::File(fd) => fd.into_raw_fd(),
+            Descriptor::Direct(slot) => slot,
+        };
         Some(ConnId(self.insert(fd, listener, OPEN | SETTLED_HERE)))
     }
 
@@ -411,6 +528,7 @@ impl Transport for Io {
     fn stop_accepting(&mut self, _cx: &mut Context) {
         self.accept_at = None;
         self.accept_due = false;
+        self.stop_direct_accepts();
         for (index, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
             if listener.armed {
                 self.cancel(token(Op::Accept, 0, u32::try_from(index).expect("at most 65,536 listeners")));
@@ -426,6 +544,10 @@ impl Transport for Io {
 
 impl Drop for Io {
     fn drop(&mut self) {
+        if self.direct.is_some() {
+            // The table goes with its ring.
+            return;
+        }
         for slot in 0..self.table.capacity() {
             let fd = std::mem::replace(&mut self.table.at_mut(slot).fd, -1);
             if fd >= 0 {

@@ -8,6 +8,7 @@
 //! - `ring`: submission, completion, waiting.
 //! - `buffers`: the ring of receive buffers.
 //! - `conns`: the connections, their life, and what a machine's commands do to them.
+//! - `direct`: sockets that are in the ring's table only.
 //! - `completions`: what completions mean.
 //! - `turn`: the event loop.
 //!
@@ -19,6 +20,7 @@
 pub(crate) mod buffers;
 mod completions;
 mod conns;
+mod direct;
 mod ring;
 mod token;
 mod turn;

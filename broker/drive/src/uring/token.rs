@@ -15,6 +15,12 @@ pub(super) enum Op {
     Woken,
     /// A ring message of ours that could not be delivered; the slot is the shard's number.
     WakeFailed,
+    /// One accept into the ring's table; the slot is the accept's index.
+    AcceptDirect,
+    /// An outgoing socket on its way into the ring's table.
+    Install,
+    /// A direct descriptor that was put into another ring's table.
+    Moved,
     /// A cancellation that found nothing, a close that failed: no concern of ours.
     Nothing,
 }
@@ -37,6 +43,9 @@ pub(super) fn parse(token: u64) -> (Op, u32, u32) {
         5 => Op::Doorbell,
         6 => Op::Woken,
         7 => Op::WakeFailed,
+        8 => Op::AcceptDirect,
+        9 => Op::Install,
+        10 => Op::Moved,
         _ => Op::Nothing,
     };
     #[expect(clippy::cast_possible_truncation, reason = "the fields are cut out of the number")]
@@ -46,7 +55,10 @@ pub(super) fn parse(token: u64) -> (Op, u32, u32) {
 
 /// True for operations whose last completion always arrives, and must be waited for before their memory goes away.
 pub(super) const fn is_tracked(op: Op) -> bool {
-    matches!(op, Op::Accept | Op::Receive | Op::Send | Op::Connect | Op::Doorbell)
+    matches!(
+        op,
+        Op::Accept | Op::Receive | Op::Send | Op::Connect | Op::Doorbell | Op::AcceptDirect | Op::Install | Op::Moved
+    )
 }
 
 #[cfg(test)]
@@ -55,8 +67,19 @@ mod tests {
 
     #[test]
     fn tokens_survive_the_kernel() {
-        let ops =
-            [Op::Accept, Op::Receive, Op::Send, Op::Connect, Op::Doorbell, Op::Woken, Op::WakeFailed, Op::Nothing];
+        let ops = [
+            Op::Accept,
+            Op::Receive,
+            Op::Send,
+            Op::Connect,
+            Op::Doorbell,
+            Op::Woken,
+            Op::WakeFailed,
+            Op::AcceptDirect,
+            Op::Install,
+            Op::Moved,
+            Op::Nothing,
+        ];
         for op in ops {
             assert_eq!(parse(token(op, 0xab_cdef, u32::MAX)), (op, 0xab_cdef, u32::MAX));
             assert_eq!(parse(token(op, u32::MAX, 0)), (op, GENERATION_MASK, 0));

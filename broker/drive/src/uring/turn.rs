@@ -2,6 +2,7 @@
 
 use super::buffers::Buffers;
 use super::conns::{Conn, Io, Listener};
+use super::direct::Direct;
 use super::ring::Ring;
 use super::token::{Op, token};
 use crate::clock;
@@ -17,9 +18,13 @@ use ringmq_core::machine::{ConnId, Machine, ShardId, Time};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 /// Completions handled in one turn.
 const COMPLETIONS_MAX: usize = 1024;
+
+/// How long a shard waits for the others' rings before it begins.
+const RINGS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Rounds of spinning between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 32;
@@ -64,13 +69,22 @@ impl<M: Machine> Driver<M> {
         for listener in &listeners {
             socket::set_nonblocking(listener.as_raw_fd(), false)?;
         }
+        let direct = match options.direct_descriptors {
+            0 => None,
+            slots => Some(Direct::register(ring.uring(), slots, listeners.len())?),
+        };
         // SAFETY: the ring lives, and keeps its descriptor open, beyond this statement.
         let duplicate = unsafe { BorrowedFd::borrow_raw(ring.fd()) }.try_clone_to_owned()?;
-        if shard.cx.control.seat(shard.cx.shard).ring.set(duplicate).is_err() {
+        if !shard.cx.control.take_seat(shard.cx.shard, duplicate) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a Control serves one run of each shard"));
+        }
+        // A direct descriptor can be handed over only to a ring with a table, which is made before its shard takes its seat.
+        if direct.is_some() && !shard.cx.control.await_rings(RINGS_TIMEOUT) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "another shard's ring was not made in time"));
         }
         let io = Io {
             ring,
+            direct,
             table: Table::<Conn>::new(),
             accept_due: !listeners.is_empty(),
             listeners: listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect(),
@@ -177,6 +191,10 @@ impl<M: Machine> Driver<M> {
     fn arm_listeners(&mut self) {
         self.io.accept_at = None;
         self.io.accept_due = false;
+        if self.io.direct.is_some() {
+            self.io.arm_direct_accepts();
+            return;
+        }
         for index in 0..self.io.listeners.len() {
             let listener = &mut self.io.listeners[index];
             if listener.armed {
@@ -236,6 +254,7 @@ impl<M: Machine> Drop for Driver<M> {
             // The kernel may still read or write these: better never to free them.
             std::mem::forget(std::mem::take(&mut self.shard.cx.fx));
             std::mem::forget(std::mem::take(&mut self.io.connecting));
+            std::mem::forget(self.io.direct.take());
             self.buffers.leak();
         }
     }

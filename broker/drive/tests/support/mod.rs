@@ -6,7 +6,7 @@ mod machines;
 mod process;
 
 pub use machines::{Recorder, Scripted, Seen, close, echo};
-pub use process::{PATIENCE, Process, with_each_driver};
+pub use process::{PATIENCE, Process, with_each_driver, with_each_driver_on_files};
 
 use std::net::TcpStream;
 

@@ -3,6 +3,7 @@
 use super::machines::{Recorder, Seen};
 use ringmq_core::machine::{Machine, ShardId};
 use ringmq_drive::{Control, DriverKind, Links, Listening, Options, Setup, Stats, links, listen, run};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{JoinHandle, spawn};
@@ -11,8 +12,26 @@ use std::time::Duration;
 /// No test waits longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs a test with every driver this kernel has.
+/// Slots of a table of direct descriptors: more connections than any test has.
+const DIRECT_DESCRIPTORS: u32 = 4096;
+
+thread_local! {
+    /// [`Options::direct_descriptors`] of the processes that this thread starts, unless a test sets its own.
+    static DIRECT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs a test with every driver this kernel has; with io_uring also on direct descriptors.
 pub fn with_each_driver(test: impl Fn(DriverKind)) {
+    with_each_driver_on_files(&test);
+    if ringmq_drive::probe().refusal.is_none() {
+        DIRECT.set(DIRECT_DESCRIPTORS);
+        test(DriverKind::Uring);
+        DIRECT.set(0);
+    }
+}
+
+/// Like [`with_each_driver`], with descriptors of the process only.
+pub fn with_each_driver_on_files(test: impl Fn(DriverKind)) {
     for kind in DriverKind::ALL.into_iter().filter(|kind| kind.is_built_in()) {
         if kind != DriverKind::Epoll && ringmq_drive::probe().refusal.is_some() {
             continue;
@@ -55,7 +74,10 @@ impl Process {
         for (links, socket) in links.into_iter().zip(sockets) {
             let (sender, receiver) = channel();
             seen.push(receiver);
-            let (make, control, options) = (make.clone(), control.clone(), options.clone());
+            let (make, control, mut options) = (make.clone(), control.clone(), options.clone());
+            if options.direct_descriptors == 0 {
+                options.direct_descriptors = DIRECT.get();
+            }
             threads.push(spawn(move || {
                 let shard = links.shard();
                 let machine = make(shard, Recorder(sender));

@@ -6,6 +6,7 @@
 use crate::payload::{COMPACT_HEADER_BYTES, PAYLOAD_BYTES_MAX};
 use crate::schedule::RATE_MAX;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::DriverKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -314,6 +315,12 @@ pub struct CommonArgs {
     /// Cores to run on, one pinned thread each: 1 or 2,4-7. Without, one thread that is not pinned
     #[arg(long, value_name = "LIST", value_parser = cores, help_heading = "Generator")]
     pub cores: Option<CoreList>,
+    /// Threads, spread over --cores in turn; more threads than cores only make sense with --no-spin [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=THREADS_MAX), help_heading = "Generator")]
+    pub threads: Option<u8>,
+    /// Keep connections in tables of the threads' rings: the limit of open files then holds for each thread (uring)
+    #[arg(long, help_heading = "Generator")]
+    pub direct: bool,
     /// Driver: uring or epoll
     #[arg(long, value_name = "NAME", default_value_t = DriverKind::default(), help_heading = "Generator")]
     pub driver: DriverKind,
@@ -334,6 +341,9 @@ pub struct CommonArgs {
 /// Processor numbers, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoreList(pub Vec<usize>);
+
+/// Most threads of one process: those the drivers' mesh can link.
+const THREADS_MAX: i64 = SHARDS_MAX as i64;
 
 /// Highest processor number accepted.
 const CORE_MAX: usize = 4095;

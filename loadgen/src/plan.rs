@@ -130,6 +130,8 @@ pub struct Generator {
     pub cores: Vec<Option<usize>>,
     /// Driver of every thread.
     pub driver: DriverKind,
+    /// Whether connections are in tables of the threads' rings.
+    pub direct: bool,
     /// Whether threads poll without sleeping.
     pub spin: bool,
     /// Where the JSON line goes.
@@ -373,15 +375,23 @@ fn generator(common: &CommonArgs) -> Result<Generator, String> {
     if !common.driver.is_built_in() {
         return Err(format!("the {} driver is not for clients: use uring or epoll", common.driver));
     }
-    let cores = match &common.cores {
+    if common.direct && common.driver != DriverKind::Uring {
+        return Err(format!("--direct belongs to the uring driver, not to {}", common.driver));
+    }
+    let cores: Vec<Option<usize>> = match &common.cores {
         None => vec![None],
         Some(list) => list.0.iter().copied().map(Some).collect(),
     };
+    let threads = common.threads.map_or(cores.len(), usize::from);
+    if threads < cores.len() {
+        return Err(format!("--threads {threads} leaves some of the {} cores without one", cores.len()));
+    }
+    let cores: Vec<Option<usize>> = cores.into_iter().cycle().take(threads).collect();
     if cores.len() > SHARDS_MAX {
         return Err(format!("at most {SHARDS_MAX} threads"));
     }
     let (json, hgrm, quiet) = (common.json.clone(), common.hgrm.clone(), common.quiet);
-    Ok(Generator { cores, driver: common.driver, spin: !common.no_spin, json, hgrm, quiet })
+    Ok(Generator { cores, driver: common.driver, direct: common.direct, spin: !common.no_spin, json, hgrm, quiet })
 }
 
 fn resolve(common: &CommonArgs) -> Result<SocketAddr, String> {

@@ -27,6 +27,9 @@ use std::time::{Duration, Instant};
 /// Files the process needs besides one a client: standard streams, rings, event descriptors, `/proc`.
 const FILES_BESIDES_CLIENTS: u64 = 128;
 
+/// Largest table of direct descriptors that the kernel makes.
+const TABLE_SLOTS_MAX: u32 = 1 << 20;
+
 /// How often the main thread looks whether anything has moved, and says how far things are.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 
@@ -100,7 +103,9 @@ fn preflight(plan: &Plan) -> Result<Vec<String>, String> {
     for pid in &plan.pids {
         ProcessSample::take(*pid).map_err(|problem| format!("--pid {pid}: {problem}"))?;
     }
-    raise_open_files_limit(u64::from(plan.clients()) + FILES_BESIDES_CLIENTS)?;
+    if !plan.generator.direct {
+        raise_open_files_limit(u64::from(plan.clients()) + FILES_BESIDES_CLIENTS)?;
+    }
     let mut warnings = Vec::new();
     if plan.remote.ip().is_loopback() && procfs::congestion_control() == "bbr" {
         warnings.push(
@@ -130,6 +135,11 @@ fn raise_open_files_limit(needed: u64) -> Result<(), String> {
         let most = limit.maximum.map_or_else(|| "unlimited".into(), |most| most.to_string());
         format!("{needed} open files are needed, the hard limit is {most}: {problem}; raise it with ulimit -Hn")
     })
+}
+
+/// Slots of the largest table of direct descriptors: as many as the process may have files.
+fn largest_table() -> u32 {
+    getrlimit(Resource::Nofile).current.map_or(TABLE_SLOTS_MAX, |limit| limit.min(TABLE_SLOTS_MAX.into()) as u32)
 }
 
 /// Runs all threads to the end.
@@ -185,7 +195,8 @@ fn work(cx: Context, thread: usize, links: Links, control: Control) -> Outcome {
         return fleet.into_outcome();
     }
     let spin = if plan.generator.spin { Duration::MAX } else { Duration::ZERO };
-    let options = Options { spin, ..Options::default() };
+    let direct_descriptors = if plan.generator.direct { largest_table() } else { 0 };
+    let options = Options { spin, direct_descriptors, ..Options::default() };
     let setup = Setup { shard: ShardId(thread as u8), listeners: Vec::new(), links, options, control };
     if let Err(problem) = ringmq_drive::run(plan.generator.driver, setup, Lent(&mut fleet)) {
         let _ = events.send(Event::Failed(format!("the {} driver: {problem}", plan.generator.driver)));

@@ -123,6 +123,16 @@ fn connections_with_and_without_a_subscription() {
 }
 
 #[test]
+fn more_threads_than_cores_and_no_files() {
+    for broker in brokers() {
+        let report = clean(&format!("p2p --pairs 30 --qos 1 --direct --threads 3 --no-spin {SHORT}"), broker.port);
+        assert_eq!((report.generator.threads, report.connect.connected), (3, 60));
+        let line = "conn --clients 300 --subscribe --direct --threads 2 --no-spin --duration 200ms";
+        assert_eq!(clean(line, broker.port).connect.connected, 300);
+    }
+}
+
+#[test]
 fn idle_clients_stay_alive_by_pings() {
     for broker in brokers() {
         let report = clean("conn --clients 50 --keepalive 1 --duration 3s", broker.port);

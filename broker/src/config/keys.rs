@@ -423,6 +423,18 @@ pub(crate) static KEYS: &[Key] = &[
         Kind::Size { min: 512, max: 1 << 20, set: |t, n| t.config.driver_options.receive_buffer_bytes = fit(n) },
         "Size of one receive buffer.",
     ),
+    key(
+        "ringmq.direct_descriptors",
+        "0",
+        Kind::Integer {
+            min: 0,
+            max: 1 << 20,
+            words: &[],
+            set: |t, n| t.config.driver_options.direct_descriptors = fit(n),
+        },
+        "Connections that each shard holds in its ring's own table instead of the process's (io_uring). A table is limited \
+         to the limit of open files, but every shard has one. 0 uses the process's files.",
+    ),
 ];
 
 /// How a path relates to the table.

@@ -1,15 +1,23 @@
 #!/usr/bin/env python3
 """Labels the load generator's JSON lines, and prints tables of them.
 
-label    reads one line, prints it with server, scenario and round added
+label    reads one line, prints it with server, scenario, round, what was built and what it asked of the kernel added
+floors   reads the lines of one scenario and round, prints them with the better floor added
 table    reads lines, prints one row each
-compare  reads lines, prints one row a scenario: medians of every server, and ratios to the first server named
+compare  reads lines, prints one row a scenario: medians of every server, and ratios to the better floor
 """
 
 import argparse
 import json
+import re
 import statistics
 import sys
+from pathlib import Path
+
+FLOORS = ("floor", "floor-epoll")
+# The first lines of the broker's output that say what it is.
+BUILT = re.compile(r"^ringmq (\S+) \(([^)]*)\), (rustc .*?), features: (.*)$", re.MULTILINE)
+DRIVER = re.compile(r"^ *driver +(\S+)", re.MULTILINE)
 
 
 def lines():
@@ -49,11 +57,74 @@ def print_table(header, rows):
             print("  ".join("-" * width for width in widths))
 
 
+def build_of(options):
+    """What was measured: all that is known of it."""
+    build = {}
+    said = options.log.read_text(errors="replace") if options.log else ""
+    if found := BUILT.search(said):
+        build |= {"version": found[1], "commit": found[2], "rustc": found[3], "features": found[4].split(", ")}
+        build["dirty"] = "dirty" in found[2] or "dirty" in (options.commit or "")
+    if found := DRIVER.search(said):
+        build["driver"] = found[1]
+    if options.binary:
+        build |= {"binary_bytes": options.binary.stat().st_size}
+    if options.peer:
+        build |= {"peer": options.peer}
+    if options.profile:
+        build |= {"profile": options.profile}
+    if options.build_seconds:
+        build |= {"build_seconds": options.build_seconds}
+    if options.instructions:
+        build |= {"instructions": json.loads(options.instructions.read_text())}
+    return build
+
+
+def per_delivery(counts, run):
+    """Counts of a run of its own as shares of that run's deliveries: both are rates, over windows of their own."""
+    rate = run["traffic"]["delivered_per_second"]
+    if not rate:
+        return None
+    over = {"system_calls": "traced_seconds", "ring_requests": "traced_seconds"}
+    each = {
+        name: None if counts[name] is None else round(counts[name] / counts[over.get(name, "seconds")] / rate, 6)
+        for name in ("system_calls", "ring_requests", "wake_ups", "preemptions")
+    }
+    return each | {"segments": run["traffic"].get("segments_per_delivery"), "seconds": counts["seconds"]}
+
+
 def label(options):
     for run in lines():
         for key in ("server", "scenario", "round", "commit"):
             if getattr(options, key) is not None:
                 run["label" if key == "scenario" else key] = getattr(options, key)
+        if build := build_of(options):
+            run["build"] = build
+        if options.kernel and options.kernel.exists() and (counted := json.loads(options.kernel.read_text())):
+            run["kernel_per_delivery"] = counted
+        print(json.dumps(run, separators=(",", ":")))
+
+
+def kernel(options):
+    (run,) = lines()
+    print(json.dumps(per_delivery(json.loads(options.counts.read_text()), run)))
+
+
+def better_floor(runs):
+    """Of the floors among runs of one scenario and round, the one that cost less: its name and cost, or None."""
+    costs = [
+        (cost, run["server"])
+        for run in runs
+        if run["server"] in FLOORS and run["verdict"] == "passed" and (cost := cost_us(run))
+    ]
+    return min(costs) if costs else None
+
+
+def floors(_options):
+    runs = lines()
+    best = better_floor(runs)
+    for run in runs:
+        if best and (cost := cost_us(run)) is not None:
+            run["floor"] = {"server": best[1], "cpu_us": best[0], "ratio": round(cost / best[0], 4)}
         print(json.dumps(run, separators=(",", ":")))
 
 
@@ -74,35 +145,56 @@ def table(_options):
     print("per second and each: of delivered messages; in conn of connections")
 
 
+def middle(values, digits):
+    present = [value for value in values if value is not None]
+    return number(statistics.median(present), digits) if present else "-"
+
+
 def compare(options):
     runs = lines()
-    floor = options.servers[0]
     rows = []
     for scenario in dict.fromkeys(run["label"] for run in runs):
-        cells = [scenario]
-        of = {
-            server: {run["round"]: run for run in runs if run["label"] == scenario and run["server"] == server}
-            for server in options.servers
+        of_scenario = [run for run in runs if run["label"] == scenario]
+        # Runs of one round are next to each other in time: the machine's speed wanders less between them.
+        floor = {
+            turn: better_floor([run for run in of_scenario if run["round"] == turn])
+            for turn in {run["round"] for run in of_scenario}
         }
         for server in options.servers:
-            costs = [cost for run in of[server].values() if (cost := cost_us(run)) is not None]
-            bad = any(run["verdict"] != "passed" for run in of[server].values())
-            cells.append(number(statistics.median(costs), 2) + ("!" if bad else " ") if costs else "-")
-        for server in options.servers[1:]:
-            # Runs of one round are next to each other in time: the machine's speed wanders less between them.
+            of = [run for run in of_scenario if run["server"] == server]
+            if not of:
+                continue
             ratios = [
-                cost_us(run) / base
-                for turn, run in of[server].items()
-                if turn in of[floor] and (base := cost_us(of[floor][turn])) and cost_us(run) is not None
+                cost_us(run) / floor[run["round"]][0]
+                for run in of
+                if floor[run["round"]] and cost_us(run) is not None
             ]
-            cells.append(number(statistics.median(ratios), 2) if ratios else "-")
-            cells.append(f"{min(ratios):.2f}-{max(ratios):.2f}" if ratios else "-")
-        rows.append(cells)
-    header = ["scenario", *(f"{server} us" for server in options.servers)]
-    for server in options.servers[1:]:
-        header += [f"{server}/{floor}", "range"]
+            asked = [run.get("kernel_per_delivery") or {} for run in of]
+            rows.append(
+                [
+                    scenario,
+                    server + ("!" if any(run["verdict"] != "passed" for run in of) else ""),
+                    middle([per_second(run) for run in of], 0),
+                    middle([cost_us(run) for run in of], 2),
+                    middle(ratios, 2),
+                    f"{min(ratios):.2f}-{max(ratios):.2f}" if ratios else "-",
+                    middle([run["traffic"].get("segments_per_delivery") for run in of], 3),
+                    *(
+                        middle([each.get(name) for each in asked], 3)
+                        for name in ("system_calls", "ring_requests", "wake_ups")
+                    ),
+                ]
+            )
+    header = ["scenario", "server", "per second", "CPU us", "of floor", "range", "segments", "calls", "ring", "wake-ups"]
     print_table(header, rows)
-    print("us: server CPU per delivered message (conn: per connection), median of the rounds; ! : a run failed its checks")
+    print(
+        "CPU us: of the server, per delivered message (conn: per connection), median of the rounds; of floor: its ratio\n"
+        "to the better floor of the same round; segments, calls, ring, wake-ups: TCP segments, system calls, io_uring\n"
+        "requests and sleeps of the server per delivered message; ! : a run failed its checks"
+    )
+    peers = {run["server"]: run["build"]["peer"] for run in runs if "peer" in run.get("build", {})}
+    for server, about in peers.items():
+        print(f"{server}: {about}")
 
 
 def main():
@@ -113,7 +205,18 @@ def main():
     command.add_argument("--scenario")
     command.add_argument("--round", type=int)
     command.add_argument("--commit")
+    command.add_argument("--log", type=Path, help="output of the server: its version, compiler, features, driver")
+    command.add_argument("--binary", type=Path, help="program of the server, for its size")
+    command.add_argument("--peer", help="version and configuration of another broker")
+    command.add_argument("--profile", help="profile it was built with")
+    command.add_argument("--build-seconds", type=float, help="time that building it took")
+    command.add_argument("--instructions", type=Path, help="counts written by scripts/instructions --json")
+    command.add_argument("--kernel", type=Path, help="counts written by the command kernel")
     command.set_defaults(run=label)
+    command = commands.add_parser("kernel", help="reads one line, prints counts per delivery")
+    command.add_argument("counts", type=Path, help="counts written by kernel.py during that run")
+    command.set_defaults(run=kernel)
+    commands.add_parser("floors").set_defaults(run=floors)
     commands.add_parser("table").set_defaults(run=table)
     command = commands.add_parser("compare")
     command.add_argument("servers", nargs="+")

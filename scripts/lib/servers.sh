@@ -1,9 +1,10 @@
 # Starts and stops the servers that scenarios run against. To be sourced by a script that has set BIN (where the release
 # binaries are) and SCRATCH (a directory of its own), and has a trap that calls stop_server.
 #
-# After start_server NAME: SERVER_PID, SERVER_PORT, SERVER_LOG. One server at a time.
+# After start_server NAME: SERVER_PID, SERVER_PORT, SERVER_LOG, SERVER_BINARY. One server at a time.
 
-SERVER_PID= SERVER_PORT= SERVER_LOG=
+SERVER_PID= SERVER_PORT= SERVER_LOG= SERVER_BINARY=
+. "${BASH_SOURCE[0]%/*}/peers.sh"
 # Seconds until a server that does not listen, or does not end, has failed.
 SERVER_PATIENCE_S=15
 
@@ -15,12 +16,19 @@ ringmq-epoll   the broker, epoll
 floor          the bare forwarder, io_uring
 floor-epoll    the bare forwarder, epoll
 mosquitto      Eclipse Mosquitto, if on PATH
+flashmq        FlashMQ, if on PATH; as those below
+nanomq         NanoMQ
+rumqttd        rumqttd
+rmqttd         RMQTT
+emqx           EMQX
 LIST
 }
 
 # start_server NAME CORE [BINARY]: pinned to a core; BINARY replaces ringmq's own, for comparing versions.
 start_server() {
     local name=$1 core=$2 binary=${3:-$BIN/ringmq} command
+    SERVER_BINARY=$binary
+    [[ $name != floor* ]] || SERVER_BINARY=$BIN/ringmq-floor
     SERVER_LOG=$SCRATCH/$name.log
     case $name in
     ringmq | ringmq-epoll)
@@ -30,13 +38,7 @@ start_server() {
         ;;
     floor) command=("$BIN/ringmq-floor" --driver uring --core "$core" --tcp 127.0.0.1:0) ;;
     floor-epoll) command=("$BIN/ringmq-floor" --driver epoll --core "$core" --tcp 127.0.0.1:0) ;;
-    mosquitto)
-        # Unlimited queues: the scenarios bound what is in flight, and a dropped message would end a closed loop.
-        SERVER_PORT=$((20000 + RANDOM % 10000))
-        printf '%s\n' "listener $SERVER_PORT 127.0.0.1" "allow_anonymous true" "set_tcp_nodelay true" \
-            "max_inflight_messages 0" "max_queued_messages 0" "persistence false" >"$SCRATCH/mosquitto.conf"
-        command=(taskset -c "$core" "$(PATH=$PATH:/usr/sbin command -v mosquitto)" -c "$SCRATCH/mosquitto.conf")
-        ;;
+    mosquitto | flashmq | nanomq | rumqttd | rmqttd | emqx) peer_command "$name" "$core" || return 1 ;;
     *)
         echo "unknown server $name; known are:" >&2
         known_servers >&2
@@ -51,7 +53,7 @@ start_server() {
     local waited
     for ((waited = 0; waited < SERVER_PATIENCE_S * 20; waited++)); do
         kill -0 "$SERVER_PID" 2>/dev/null || break
-        if [ "$name" = mosquitto ]; then
+        if is_peer "$name"; then
             (exec 3<>"/dev/tcp/127.0.0.1/$SERVER_PORT") 2>/dev/null && return
         else
             SERVER_PORT=$(sed -nE 's/^listening on (tcp )?.*:([0-9]+)$/\2/p' "$SERVER_LOG" | head -1)

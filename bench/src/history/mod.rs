@@ -52,8 +52,8 @@ pub fn page(runs: &[Run]) -> String {
             let labels = sessions.iter().map(|session| session.commit.chars().take(7).collect()).collect();
             Chart { title: title.into(), labels, lines: servers.iter().map(line).collect(), scale: Scale::Linear }.svg()
         };
-        let others: Vec<&str> = servers.iter().copied().filter(|server| *server != FLOOR).collect();
-        body.push_str(&chart("server CPU, ratio to the floor", &others, &|session, server| {
+        // With the floor, although it is 1, so that every server has the same colour in all plots.
+        body.push_str(&chart("server CPU, ratio to the floor", &servers, &|session, server| {
             let floor = session.value(label, FLOOR, Metric::Cpu).filter(|floor| *floor > 0.0)?;
             Some(session.value(label, server, Metric::Cpu)? / floor)
         }));

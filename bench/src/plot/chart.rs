@@ -88,7 +88,7 @@ impl Chart {
             let at = y(tick);
             let end = WIDTH - RIGHT;
             let _ = write!(svg, r#"<line class="grid" x1="{LEFT}" x2="{end}" y1="{at:.1}" y2="{at:.1}"/>"#);
-            let label = if self.scale == Scale::Linear { figure(tick) } else { format!("{tick}") };
+            let label = tick_label(tick);
             let _ = write!(svg, r#"<text x="{}" y="{:.1}" text-anchor="end">{label}</text>"#, LEFT - 6.0, at + 4.0);
         }
         let every = self.labels.len().div_ceil(LABELS_MAX).max(1);
@@ -202,6 +202,22 @@ fn linear_ticks(least: f64, most: f64) -> Vec<f64> {
     (0..=(last - first) as usize).map(|index| (first + index as f64) * step).collect()
 }
 
+/// A tick's number as short as it can be written, with the digits of thousands apart.
+fn tick_label(tick: f64) -> String {
+    // Multiples of a step such as 0.1 carry the error of its representation.
+    let text = format!("{}", (tick * 1e6).round() / 1e6);
+    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, after)| (whole, Some(after)));
+    let mut label = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        let left = whole.len() - index;
+        if index > 0 && left % 3 == 0 && label != "-" {
+            label.push(',');
+        }
+        label.push(digit);
+    }
+    fraction.map_or(label.clone(), |fraction| format!("{label}.{fraction}"))
+}
+
 /// Powers of ten that enclose both.
 fn decades(least: f64, most: f64) -> Vec<f64> {
     let first = least.log10().floor() as i32;
@@ -211,7 +227,13 @@ fn decades(least: f64, most: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{decades, linear_ticks};
+    use super::{decades, linear_ticks, tick_label};
+
+    #[test]
+    fn tick_labels_are_short() {
+        let labels = [0.0, 0.5, 0.1 * 3.0, 20.0, 1500.0, 2_500_000.0, -500.0].map(tick_label);
+        assert_eq!(labels, ["0", "0.5", "0.3", "20", "1,500", "2,500,000", "-500"]);
+    }
 
     #[test]
     fn ticks_are_round_and_enclose() {

@@ -46,6 +46,8 @@ pub struct Settings {
     pub wildcard_subscription: bool,
     /// `mqtt.shared_subscription`.
     pub shared_subscription: bool,
+    /// `mqtt.exclusive_subscription`: whether clients may have a topic to themselves.
+    pub exclusive_subscription: bool,
     /// `mqtt.shared_subscription_strategy`.
     pub shared_subscription_strategy: ShareStrategy,
     /// `mqtt.ignore_loop_deliver`: gives No Local to clients of MQTT 3.
@@ -122,6 +124,7 @@ impl Default for Settings {
             retain_available: true,
             wildcard_subscription: true,
             shared_subscription: true,
+            exclusive_subscription: false,
             shared_subscription_strategy: ShareStrategy::RoundRobin,
             ignore_loop_deliver: false,
             upgrade_qos: false,

@@ -88,7 +88,6 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.zone",
     "mqtt.client_attrs_init",
     "mqtt.clientid_override",
-    "mqtt.exclusive_subscription",
     "mqtt.keepalive_check_interval",
     "mqtt.peer_cert_as_clientid",
     "mqtt.peer_cert_as_username",

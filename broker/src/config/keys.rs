@@ -173,6 +173,12 @@ pub(crate) static KEYS: &[Key] = &[
         "Whether clients may share subscriptions.",
     ),
     key(
+        "mqtt.exclusive_subscription",
+        "false",
+        Kind::Bool(|t, on| t.config.settings.exclusive_subscription = on),
+        "Whether clients may subscribe to a topic alone, with `$exclusive/<topic>`.",
+    ),
+    key(
         "mqtt.shared_subscription_strategy",
         "round_robin",
         Kind::Choice {

@@ -17,11 +17,12 @@ use crate::enhanced_auth::AuthExchange;
 use crate::machine::{ConnId, ShardId};
 use crate::message::{Message, Publisher};
 use crate::timer::TimerId;
+use crate::topics::FilterId;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use ringmq_wire::{PacketType, ReasonCode, Version};
+use ringmq_wire::{PacketType, ReasonCode, SubscribeOptions, Version};
 
 /// A Session Expiry Interval that means never (section 3.1.2.11.2), seconds.
 pub(crate) const EXPIRY_NEVER_S: u32 = u32::MAX;
@@ -79,6 +80,8 @@ pub(crate) struct Extra {
     /// Replays of retained messages that wait for their turn and for room: the shard that holds the messages, and its
     /// number for the replay.
     pub(crate) replays: VecDeque<(ShardId, u32)>,
+    /// Topics that the session has to itself.
+    pub(crate) exclusive: Vec<HeldExclusive>,
     /// A slice of a replay is under way.
     pub(crate) replaying: bool,
     /// Method of enhanced authentication that the connection was accepted with.
@@ -109,6 +112,7 @@ impl Extra {
             && self.held_subacks.is_empty()
             && self.replays.is_empty()
             && !self.replaying
+            && self.exclusive.is_empty()
             && self.auth_method.is_none()
     }
 }
@@ -131,14 +135,41 @@ pub(crate) struct HeldAck {
     pub(crate) ready: bool,
 }
 
-/// A SUBACK that waits until other shards know what it promises: the homes of shared groups the new member, those with
-/// retained messages which of them are older than the subscription.
+/// What answers a change of subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    SubAck,
+    UnsubAck,
+}
+
+/// An exclusive subscription that the home of its topic has yet to grant.
+pub(crate) struct Claim {
+    pub(crate) topic: Box<str>,
+    pub(crate) options: SubscribeOptions,
+    pub(crate) subscription_id: u32,
+    /// The client has unsubscribed meanwhile.
+    pub(crate) withdrawn: bool,
+}
+
+/// A topic that a session has to itself.
+pub(crate) struct HeldExclusive {
+    pub(crate) filter: FilterId,
+    /// Of the claim that was granted.
+    pub(crate) ticket: u32,
+    pub(crate) topic: Box<str>,
+}
+
+/// A SUBACK or UNSUBACK that waits until other shards know what it promises: the homes of shared groups the new member,
+/// those of exclusive topics their owner, those with retained messages which of them are older than the subscription.
 pub(crate) struct HeldSubAck {
+    pub(crate) answer: Answer,
     pub(crate) ticket: u32,
     pub(crate) packet_id: u16,
     pub(crate) codes: Vec<u8>,
     /// Answers still to come.
     pub(crate) waiting: u32,
+    /// Claims not answered yet, each with the place of its code.
+    pub(crate) claims: Vec<(usize, Claim)>,
     /// Replays that are ready to begin once it is sent.
     pub(crate) replays: Vec<(ShardId, u32)>,
 }

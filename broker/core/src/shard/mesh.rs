@@ -49,6 +49,16 @@ impl Shard {
                 self.tell(from, &Record::ShareJoined { to: target.to, ticket: *ticket }, fx);
             }
             Record::ShareJoined { to, ticket } => self.suback_answered(*to, *ticket, None, fx),
+            Record::ExclusiveClaim { from: session, ticket, topic } => {
+                self.claimed(from, *session, *ticket, topic, fx);
+            }
+            Record::ExclusiveAnswer { to, ticket, topic, granted } => {
+                self.claim_answered(*to, *ticket, topic, *granted, fx);
+            }
+            Record::ExclusiveRelease { from: session, ticket, answer, topic } => {
+                self.released_exclusive(from, *session, (*ticket, *answer), topic, fx);
+            }
+            Record::ExclusiveReleased { to, ticket } => self.suback_answered(*to, *ticket, None, fx),
             Record::Congested { congested } => self.pressure.set_elsewhere(from, *congested),
             Record::ShareLeave { from: session, group, filter } => {
                 self.leave_at_home(from, *session, group, filter);

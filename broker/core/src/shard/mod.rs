@@ -4,8 +4,8 @@
 //! `connect` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
 //! puts them on the wire and `acks` ends their delivery; `share` is
-//! shared subscriptions, `retain` retained messages, `subscribe` what the names say; `mesh` is what other shards say; `pressure` holds up publishers;
-//! `tick` is time.
+//! shared subscriptions, `exclusive` those of one session alone, `retain` retained messages, `subscribe` what the names
+//! say; `mesh` is what other shards say; `pressure` holds up publishers; `tick` is time.
 //!
 //! A client's session lives on the shard that its identifier hashes to, and nowhere else. So does each retained topic
 //! and each shared group. That is why nothing here takes a lock and why taking a session over is a local affair.
@@ -14,6 +14,7 @@ mod acks;
 mod auth;
 mod connect;
 mod conns;
+mod exclusive;
 mod frames;
 mod hub;
 mod intake;
@@ -47,6 +48,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use conns::Conns;
 use core::net::IpAddr;
+use exclusive::Exclusives;
 use foldhash::fast::FixedState;
 use frames::Frames;
 use hashbrown::{HashMap, HashTable};
@@ -87,6 +89,7 @@ pub struct Shard {
     clients: HashTable<(u32, u32)>,
     index: Index,
     groups: Groups,
+    exclusives: Exclusives,
     retained: Store<Retained>,
     replays: Replays,
     fan_outs: FanOuts,
@@ -148,6 +151,7 @@ impl Shard {
             clients: HashTable::new(),
             index: Index::new(random.next_u64()),
             groups: Groups::new(random.next_u64()),
+            exclusives: Exclusives::new(random.next_u64()),
             retained: Store::new(),
             replays: Replays::default(),
             fan_outs: FanOuts::default(),

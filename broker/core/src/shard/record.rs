@@ -63,6 +63,14 @@ pub(super) enum Record<'a> {
     ShareJoin { target: RemoteTarget, ticket: u32, group: &'a str, filter: &'a str },
     /// Done: whatever is published from now on counts it as a member.
     ShareJoined { to: SessionRef, ticket: u32 },
+    /// My session wants this topic, at home with you, to itself; answer with `ExclusiveAnswer`.
+    ExclusiveClaim { from: SessionRef, ticket: u32, topic: &'a str },
+    /// Whether it has it.
+    ExclusiveAnswer { to: SessionRef, ticket: u32, topic: &'a str, granted: bool },
+    /// My session gives up what it claimed with `ticket`; answer with `ExclusiveReleased` if `answer` is not 0.
+    ExclusiveRelease { from: SessionRef, ticket: u32, answer: u32, topic: &'a str },
+    /// Done: whoever claims it from now on can have it.
+    ExclusiveReleased { to: SessionRef, ticket: u32 },
     /// My session leaves a shared group.
     ShareLeave { from: SessionRef, group: &'a str, filter: &'a str },
     /// Whether my fan-outs are congested.
@@ -87,6 +95,10 @@ impl<'a> Record<'a> {
             | Self::ShareJoin { .. }
             | Self::ShareJoined { .. }
             | Self::ShareLeave { .. }
+            | Self::ExclusiveClaim { .. }
+            | Self::ExclusiveAnswer { .. }
+            | Self::ExclusiveRelease { .. }
+            | Self::ExclusiveReleased { .. }
             | Self::Congested { .. } => Lane::Control,
         }
     }
@@ -175,6 +187,31 @@ impl<'a> Record<'a> {
                 put_str(out, group);
                 put_str(out, filter);
             }
+            Self::ExclusiveClaim { from, ticket, topic } => {
+                out.push(kind::EXCLUSIVE_CLAIM);
+                put_session(out, *from);
+                put_u32(out, *ticket);
+                put_str(out, topic);
+            }
+            Self::ExclusiveAnswer { to, ticket, topic, granted } => {
+                out.push(kind::EXCLUSIVE_ANSWER);
+                put_session(out, *to);
+                put_u32(out, *ticket);
+                put_str(out, topic);
+                out.push(u8::from(*granted));
+            }
+            Self::ExclusiveRelease { from, ticket, answer, topic } => {
+                out.push(kind::EXCLUSIVE_RELEASE);
+                put_session(out, *from);
+                put_u32(out, *ticket);
+                put_u32(out, *answer);
+                put_str(out, topic);
+            }
+            Self::ExclusiveReleased { to, ticket } => {
+                out.push(kind::EXCLUSIVE_RELEASED);
+                put_session(out, *to);
+                put_u32(out, *ticket);
+            }
             Self::Congested { congested } => {
                 out.push(kind::CONGESTED);
                 out.push(u8::from(*congested));
@@ -214,6 +251,22 @@ impl<'a> Record<'a> {
             }
             kind::SHARE_JOINED => Self::ShareJoined { to: from.session(), ticket: from.u32() },
             kind::SHARE_LEAVE => Self::ShareLeave { from: from.session(), group: from.str(), filter: from.str() },
+            kind::EXCLUSIVE_CLAIM => {
+                Self::ExclusiveClaim { from: from.session(), ticket: from.u32(), topic: from.str() }
+            }
+            kind::EXCLUSIVE_ANSWER => Self::ExclusiveAnswer {
+                to: from.session(),
+                ticket: from.u32(),
+                topic: from.str(),
+                granted: from.u8() != 0,
+            },
+            kind::EXCLUSIVE_RELEASE => Self::ExclusiveRelease {
+                from: from.session(),
+                ticket: from.u32(),
+                answer: from.u32(),
+                topic: from.str(),
+            },
+            kind::EXCLUSIVE_RELEASED => Self::ExclusiveReleased { to: from.session(), ticket: from.u32() },
             kind::CONGESTED => Self::Congested { congested: from.u8() != 0 },
             _ => unreachable!("mesh record of unknown kind {kind}"),
         };
@@ -238,6 +291,10 @@ mod kind {
     pub(super) const SHARE_LEAVE: u8 = 13;
     pub(super) const REPLAY_READY: u8 = 14;
     pub(super) const CONGESTED: u8 = 15;
+    pub(super) const EXCLUSIVE_CLAIM: u8 = 16;
+    pub(super) const EXCLUSIVE_ANSWER: u8 = 17;
+    pub(super) const EXCLUSIVE_RELEASE: u8 = 18;
+    pub(super) const EXCLUSIVE_RELEASED: u8 = 19;
 }
 
 fn put_u32(out: &mut Vec<u8>, value: u32) {
@@ -383,6 +440,10 @@ mod tests {
                 Record::ShareJoin { target, ticket, group: &topic, filter: "f" },
                 Record::ShareJoined { to, ticket },
                 Record::ShareLeave { from: to, group: "g", filter: &topic },
+                Record::ExclusiveClaim { from: to, ticket, topic: &topic },
+                Record::ExclusiveAnswer { to, ticket, topic: &topic, granted: retain },
+                Record::ExclusiveRelease { from: to, ticket, answer: session, topic: &topic },
+                Record::ExclusiveReleased { to, ticket },
                 Record::Congested { congested: retain },
             ];
             let mut batch = Vec::new();

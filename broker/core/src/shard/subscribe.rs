@@ -1,10 +1,11 @@
 //! SUBSCRIBE and UNSUBSCRIBE (sections 3.8 and 3.10).
 
 use super::conns::Pauses;
+use super::exclusive::EXCLUSIVE_PREFIX;
 use super::record::{RemoteTarget, SessionRef};
 use super::{Flow, Shard};
 use crate::machine::{ConnId, Effects, ShardId};
-use crate::session::{HeldSubAck, Subscription};
+use crate::session::{Answer, Claim, HeldSubAck, Subscription};
 use crate::topics::{SubOptions, Subscriber, filter};
 use alloc::vec::Vec;
 use ringmq_wire::{
@@ -18,12 +19,14 @@ const REPLAYS_PER_SESSION_MAX: usize = 65_536;
 const HELD_SUBACKS_SOFT_MAX: usize = 256;
 
 /// A granted subscription, as far as the answer needs it.
-struct Granted<'a> {
-    code: ReasonCode,
+pub(super) struct Granted<'a> {
+    pub(super) code: ReasonCode,
     /// The filter whose retained messages are to be sent.
-    replay: Option<(&'a str, SubOptions)>,
-    /// The home of the shared group has to answer first.
-    waits: bool,
+    pub(super) replay: Option<(&'a str, SubOptions)>,
+    /// The home of the shared group or of the exclusive topic has to answer first.
+    pub(super) waits: bool,
+    /// What the home of the exclusive topic has to grant.
+    pub(super) claim: Option<Claim>,
 }
 
 impl Shard {
@@ -39,11 +42,13 @@ impl Shard {
         let ticket = self.ticket();
         let mut codes = Vec::with_capacity(subscribe.filter_count);
         let mut replays = Vec::new();
+        let mut claims = Vec::new();
         let mut waiting = 0;
         let subscription_id = subscribe.subscription_id.unwrap_or(0);
         for (raw, options) in subscribe.filters() {
             match self.subscribe_one(session, raw, options, subscription_id, ticket, fx) {
                 Ok(granted) => {
+                    claims.extend(granted.claim.map(|claim| (codes.len(), claim)));
                     codes.push(granted.code.0);
                     waiting += u32::from(granted.waits);
                     replays.extend(granted.replay);
@@ -60,8 +65,14 @@ impl Shard {
             waiting += self.prepare_replay(target, filter, ticket, &mut ready, fx);
         }
         let packet_id = subscribe.packet_id;
-        let suback = HeldSubAck { ticket, packet_id, codes, waiting, replays: ready };
-        if waiting == 0 {
+        let suback = HeldSubAck { answer: Answer::SubAck, ticket, packet_id, codes, waiting, claims, replays: ready };
+        self.grant_or_hold(session, conn, suback, fx);
+        Flow::Continue
+    }
+
+    /// Sends a SUBACK or UNSUBACK, or keeps it until what it waits for is there.
+    fn grant_or_hold(&mut self, session: u32, conn: ConnId, suback: HeldSubAck, fx: &mut Effects) {
+        if suback.waiting == 0 {
             self.grant(session, conn, suback, fx);
         } else {
             let extra = self.hub.sessions.get_mut(session).expect("live session").extra_mut();
@@ -70,12 +81,14 @@ impl Shard {
                 self.pause(conn, Pauses::SUBSCRIBING, fx);
             }
         }
-        Flow::Continue
     }
 
-    /// Sends a SUBACK, then the retained messages that go with it.
+    /// Sends a SUBACK, then the retained messages that go with it; or an UNSUBACK.
     fn grant(&mut self, session: u32, conn: ConnId, suback: HeldSubAck, fx: &mut Effects) {
-        self.send_suback(session, conn, suback.packet_id, &suback.codes, fx);
+        match suback.answer {
+            Answer::SubAck => self.send_suback(session, conn, suback.packet_id, &suback.codes, fx),
+            Answer::UnsubAck => self.send_unsuback(session, conn, suback.packet_id, &suback.codes, fx),
+        }
         if !suback.replays.is_empty() {
             self.hub.sessions.get_mut(session).expect("live session").extra_mut().replays.extend(suback.replays);
             self.continue_replays(session, fx);
@@ -92,10 +105,18 @@ impl Shard {
         fx: &mut Effects,
     ) -> Result<Granted<'a>, ReasonCode> {
         let settings = self.hub.settings.clone();
+        let (raw, exclusive) = match raw.strip_prefix(EXCLUSIVE_PREFIX) {
+            Some(topic) if settings.exclusive_subscription => (topic, true),
+            Some(_) => return Err(ReasonCode::TOPIC_FILTER_INVALID),
+            None => (raw, false),
+        };
         // [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT3-4.7.0-1] [MQTT3-4.7.1-1] [MQTT3-4.7.1-2]
         // [MQTT3-4.7.1-3]
         let parsed = filter::parse(raw).map_err(|_| ReasonCode::TOPIC_FILTER_INVALID)?;
         if parsed.levels > settings.max_topic_levels {
+            return Err(ReasonCode::TOPIC_FILTER_INVALID);
+        }
+        if exclusive && (parsed.wildcard || parsed.share.is_some() || raw.starts_with(EXCLUSIVE_PREFIX)) {
             return Err(ReasonCode::TOPIC_FILTER_INVALID);
         }
         // [MQTT3-3.8.3-2]
@@ -108,40 +129,68 @@ impl Shard {
         if parsed.share.is_some() && options.no_local {
             return Err(ReasonCode::PROTOCOL_ERROR);
         }
-        let held = self.hub.sessions.get(session).expect("live session");
-        let ignore_own = settings.ignore_loop_deliver && held.version != Version::V5;
+        if exclusive {
+            return self.subscribe_exclusively(session, parsed.filter, options, (subscription_id, ticket), fx);
+        }
+        let Some(group) = parsed.share else {
+            let granted = self.subscribe_plainly(session, parsed.filter, options, subscription_id)?;
+            if self.hub.settings.exclusive_subscription
+                && let Some(filter) = self.index.find(parsed.filter)
+            {
+                self.release_exclusive(session, filter, 0, fx);
+            }
+            return Ok(granted);
+        };
         let subscriber = Subscriber {
             id: session,
             subscription_id,
-            options: SubOptions::new(
-                options.qos.bits(),
-                options.no_local || (ignore_own && parsed.share.is_none()),
-                options.retain_as_published,
-            ),
+            options: SubOptions::new(options.qos.bits(), false, options.retain_as_published),
         };
-        let known = match parsed.share {
-            Some(group) => self
-                .find_joined(group, parsed.filter)
-                .is_some_and(|id| held.subscriptions.contains(Subscription { filter: id, shared: true })),
-            None => self
-                .index
-                .find(parsed.filter)
-                .is_some_and(|id| held.subscriptions.contains(Subscription { filter: id, shared: false })),
-        };
-        let max = settings.max_subscriptions as usize;
+        let held = self.hub.sessions.get(session).expect("live session");
+        let known = self
+            .find_joined(group, parsed.filter)
+            .is_some_and(|id| held.subscriptions.contains(Subscription { filter: id, shared: true }));
+        self.check_quota(session, known)?;
+        let joined = self.join(session, subscriber, (group, parsed.filter), ticket, fx);
+        if joined.new {
+            self.add_subscription(session, Subscription { filter: joined.id, shared: true });
+        }
+        // Retained messages are not sent for shared subscriptions. [MQTT-3.8.4-7] [MQTT-3.9.3-2] [MQTT-3.2.2-10]
+        // [MQTT3-3.8.4-5] [MQTT3-3.9.3-2]
+        let code = ReasonCode(options.qos.bits());
+        Ok(Granted { code, replay: None, waits: joined.ticket.is_some(), claim: None })
+    }
+
+    fn check_quota(&self, session: u32, known: bool) -> Result<(), ReasonCode> {
+        let max = self.hub.settings.max_subscriptions as usize;
+        let held = self.hub.sessions.get(session).expect("live session");
         if !known && max > 0 && held.subscriptions.as_slice().len() >= max {
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }
-        // [MQTT-3.8.4-7] [MQTT-3.9.3-2] [MQTT-3.2.2-10] [MQTT3-3.8.4-5] [MQTT3-3.9.3-2]
-        let code = ReasonCode(options.qos.bits());
-        if let Some(group) = parsed.share {
-            let joined = self.join(session, subscriber, (group, parsed.filter), ticket, fx);
-            if joined.new {
-                self.add_subscription(session, Subscription { filter: joined.id, shared: true });
-            }
-            // Retained messages are not sent for shared subscriptions.
-            return Ok(Granted { code, replay: None, waits: joined.ticket.is_some() });
-        }
+        Ok(())
+    }
+
+    /// Subscribes a session to a filter that is not shared.
+    pub(super) fn subscribe_plainly<'a>(
+        &mut self,
+        session: u32,
+        filter: &'a str,
+        options: SubscribeOptions,
+        subscription_id: u32,
+    ) -> Result<Granted<'a>, ReasonCode> {
+        let held = self.hub.sessions.get(session).expect("live session");
+        let ignore_own = self.hub.settings.ignore_loop_deliver && held.version != Version::V5;
+        let no_local = options.no_local || ignore_own;
+        let subscriber = Subscriber {
+            id: session,
+            subscription_id,
+            options: SubOptions::new(options.qos.bits(), no_local, options.retain_as_published),
+        };
+        let known = self
+            .index
+            .find(filter)
+            .is_some_and(|id| held.subscriptions.contains(Subscription { filter: id, shared: false }));
+        self.check_quota(session, known)?;
         let wants_retained = match options.retain_handling {
             RetainHandling::Send => true,
             // [MQTT-3.3.1-10]
@@ -155,16 +204,19 @@ impl Shard {
         }
         // An identical filter replaces the subscription without losing a message [MQTT-3.8.4-3] [MQTT-3.8.4-4]
         // [MQTT3-3.8.4-3].
-        let subscribed = self.index.subscribe(parsed.filter, subscriber);
+        let subscribed = self.index.subscribe(filter, subscriber);
         if subscribed.new_filter
             && let Some(interest) = &mut self.interest
         {
-            interest.announce(parsed.filter);
+            interest.announce(filter);
         }
         if subscribed.replaced.is_none() {
             self.add_subscription(session, Subscription { filter: subscribed.id, shared: false });
         }
-        Ok(Granted { code, replay: wants_retained.then_some((parsed.filter, subscriber.options)), waits: false })
+        // [MQTT-3.8.4-7] [MQTT-3.9.3-2] [MQTT-3.2.2-10] [MQTT3-3.8.4-5] [MQTT3-3.9.3-2]
+        let code = ReasonCode(options.qos.bits());
+        let replay = wants_retained.then_some((filter, subscriber.options));
+        Ok(Granted { code, replay, waits: false, claim: None })
     }
 
     fn add_subscription(&mut self, session: u32, subscription: Subscription) {
@@ -232,33 +284,100 @@ impl Shard {
             return self.refuse(session, ReasonCode::QUOTA_EXCEEDED, fx);
         }
         let mut codes = Vec::with_capacity(unsubscribe.filter_count);
+        let ticket = self.ticket();
+        let mut waiting = 0;
         for raw in unsubscribe.filters() {
-            codes.push(self.unsubscribe_one(session, raw, fx).0);
+            codes.push(self.unsubscribe_one(session, raw, ticket, &mut waiting, fx).0);
         }
-        let held = self.hub.sessions.get(session).expect("live session");
-        // [MQTT-3.10.4-5] [MQTT-3.11.3-1] [MQTT-3.11.3-2] [MQTT3-3.10.4-4] [MQTT3-3.10.4-5]
-        let unsuback = UnsubAck { packet_id: unsubscribe.packet_id, codes: &codes, properties: AckProperties::NONE };
-        if !unsuback.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn)) {
-            self.hub.counters.delivery_dropped_too_large += 1;
+        let packet_id = unsubscribe.packet_id;
+        if waiting == 0 {
+            self.send_unsuback(session, conn, packet_id, &codes, fx);
+            return Flow::Continue;
         }
+        let (claims, replays) = (Vec::new(), Vec::new());
+        let unsuback = HeldSubAck { answer: Answer::UnsubAck, ticket, packet_id, codes, waiting, claims, replays };
+        self.grant_or_hold(session, conn, unsuback, fx);
         Flow::Continue
     }
 
-    fn unsubscribe_one(&mut self, session: u32, raw: &str, fx: &mut Effects) -> ReasonCode {
-        let Ok(parsed) = filter::parse(raw) else { return ReasonCode::TOPIC_FILTER_INVALID };
+    /// [MQTT-3.10.4-5] [MQTT-3.11.3-1] [MQTT-3.11.3-2] [MQTT3-3.10.4-4] [MQTT3-3.10.4-5]
+    fn send_unsuback(&mut self, session: u32, conn: ConnId, packet_id: u16, codes: &[u8], fx: &mut Effects) {
+        let held = self.hub.sessions.get(session).expect("live session");
+        let unsuback = UnsubAck { packet_id, codes, properties: AckProperties::NONE };
+        if !unsuback.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn)) {
+            self.hub.counters.delivery_dropped_too_large += 1;
+        }
+    }
+
+    /// Adds to `waiting` for each answer of another shard that is to come with `ticket`.
+    fn unsubscribe_one(
+        &mut self,
+        session: u32,
+        raw: &str,
+        ticket: u32,
+        waiting: &mut u32,
+        fx: &mut Effects,
+    ) -> ReasonCode {
+        let settings = &self.hub.settings;
+        let exclusive = raw.strip_prefix(EXCLUSIVE_PREFIX).filter(|_| settings.exclusive_subscription);
+        let Ok(parsed) = filter::parse(exclusive.unwrap_or(raw)) else { return ReasonCode::TOPIC_FILTER_INVALID };
+        let pending = exclusive.is_some_and(|topic| self.withdraw_claims(session, topic));
         let (filter, shared) = match parsed.share {
             Some(group) => (self.find_joined(group, parsed.filter), true),
             None => (self.index.find(parsed.filter), false),
         };
-        let Some(filter) = filter else { return ReasonCode::NO_SUBSCRIPTION_EXISTED };
-        let subscription = Subscription { filter, shared };
         let held = self.hub.sessions.get_mut(session).expect("live session");
-        if !held.subscriptions.contains(subscription) {
-            return ReasonCode::NO_SUBSCRIPTION_EXISTED;
-        }
+        let subscription = filter
+            .map(|filter| Subscription { filter, shared })
+            .filter(|subscription| held.subscriptions.contains(*subscription));
+        let Some(subscription) = subscription else {
+            return if pending { ReasonCode::SUCCESS } else { ReasonCode::NO_SUBSCRIPTION_EXISTED };
+        };
         held.subscriptions.remove(subscription);
+        if !shared {
+            *waiting += u32::from(self.release_exclusive(session, subscription.filter, ticket, fx));
+        }
         self.drop_subscription(session, subscription, fx);
         ReasonCode::SUCCESS
+    }
+
+    /// Takes back claims of a topic that its home has not answered. True if there were any.
+    fn withdraw_claims(&mut self, session: u32, topic: &str) -> bool {
+        let held = self.hub.sessions.get_mut(session).expect("live session");
+        let Some(extra) = &mut held.extra else { return false };
+        let mut any = false;
+        for (_, claim) in extra.held_subacks.iter_mut().flat_map(|suback| &mut suback.claims) {
+            if *claim.topic == *topic {
+                any = true;
+                claim.withdrawn = true;
+            }
+        }
+        any
+    }
+
+    /// A claim of a session here has been answered: sets its code if it was refused, asks for the retained messages if
+    /// it was granted, and counts the answer.
+    pub(super) fn claim_settled(
+        &mut self,
+        to: SessionRef,
+        ticket: u32,
+        (index, refused): (usize, Option<ReasonCode>),
+        (subscription_id, replay): (u32, Option<(&str, SubOptions)>),
+        fx: &mut Effects,
+    ) {
+        let mut ready = Vec::new();
+        let mut asked = 0;
+        if let Some((filter, options)) = replay {
+            asked = self.prepare_replay(RemoteTarget { to, subscription_id, options }, filter, ticket, &mut ready, fx);
+        }
+        let extra = self.hub.sessions.get_mut(to.session).expect("live session").extra_mut();
+        let suback = extra.held_subacks.iter_mut().find(|suback| suback.ticket == ticket).expect("held SUBACK");
+        if let Some(reason) = refused {
+            suback.codes[index] = reason.0;
+        }
+        suback.waiting += asked;
+        suback.replays.extend(ready);
+        self.suback_answered(to, ticket, None, fx);
     }
 
     /// Takes a subscription out of the shard's indexes.
@@ -268,6 +387,7 @@ impl Shard {
             assert!(self.leave_group(session, subscription.filter, fx), "session belongs to its groups");
             return;
         }
+        self.release_exclusive(session, subscription.filter, 0, fx);
         let ended = self.index.unsubscribe(subscription.filter, session).expect("subscription of the session");
         if let (Some(filter), Some(interest)) = (ended.filter_gone, &mut self.interest) {
             interest.withdraw(&filter);

@@ -1,6 +1,6 @@
 //! The language of topic filters (MQTT 5.0, sections 4.7 and 4.8.2).
 //!
-//! Absent: `$exclusive/` and other prefixes of the broker's own, and any normalization: two filters are the same if
+//! Absent: prefixes of the broker's own such as `$exclusive/`, and any normalization: two filters are the same if
 //! their bytes are `[MQTT-4.7.3-4]`.
 
 use core::fmt;

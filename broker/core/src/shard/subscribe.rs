@@ -264,6 +264,13 @@ impl Shard {
             if few {
                 self.unpause(conn, Pauses::SUBSCRIBING, fx);
             }
+            // Most sessions wait for other shards once, when they subscribe, and are idle then.
+            if let Some(held) = self.hub.sessions.get_mut(to.session) {
+                if let Some(extra) = held.extra.as_mut().filter(|extra| extra.held_subacks.is_empty()) {
+                    extra.held_subacks = Vec::new();
+                }
+                held.shrink();
+            }
         }
     }
 

@@ -2,7 +2,10 @@
 //!
 //! Absent: any decision about which moments a latency spans; the fleet makes it and the report names it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -12,8 +15,9 @@ const LONGEST_NS: u64 = 600_000_000_000;
 /// Significant decimal digits kept.
 const DIGITS: u8 = 3;
 
-/// A distribution of times.
-#[derive(Debug, Clone)]
+/// A distribution of times. As text, and in serde's formats, it is HdrHistogram's V2 format, deflated and in base64.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Latency {
     histogram: Histogram<u64>,
 }
@@ -34,6 +38,39 @@ impl Latency {
     /// Adds another thread's distribution.
     pub fn merge(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("all histograms have the same bounds");
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.histogram.is_empty()
+    }
+
+    /// The whole distribution, exactly: HdrHistogram's V2 format, deflated, in base64, which its libraries for other
+    /// languages read as well. Values are nanoseconds. A few thousand characters.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(&self.histogram, &mut bytes)
+            .expect("writing to memory works, and these bounds fit the format");
+        STANDARD.encode(bytes)
+    }
+
+    /// Reads what [`Latency::encode`] wrote.
+    ///
+    /// # Errors
+    /// A text, if it is anything else: another format, or other bounds or digits, which could not be merged.
+    pub fn decode(text: &str) -> Result<Self, String> {
+        let bytes = STANDARD.decode(text).map_err(|problem| format!("a histogram is not base64: {problem}"))?;
+        let histogram: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|problem| format!("a histogram is damaged: {problem}"))?;
+        let found = (histogram.low(), histogram.high(), histogram.sigfig());
+        if found != (1, LONGEST_NS, DIGITS) {
+            return Err(format!("a histogram has other bounds: {found:?} instead of {:?}", (1, LONGEST_NS, DIGITS)));
+        }
+        Ok(Self { histogram })
     }
 
     /// The whole distribution in the text format of HdrHistogram's plotting tools, in milliseconds, with `steps` lines
@@ -75,6 +112,20 @@ impl Latency {
             p9999_us: at(99.99),
             max_us: micros(self.histogram.max()),
         })
+    }
+}
+
+impl From<Latency> for String {
+    fn from(latency: Latency) -> Self {
+        latency.encode()
+    }
+}
+
+impl TryFrom<String> for Latency {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::decode(&text)
     }
 }
 
@@ -144,6 +195,33 @@ mod tests {
         assert!((half[0] - 500.0).abs() < 1.0 && half[2] as u64 == 500, "{text}");
         let last = rows.last().unwrap();
         assert_eq!((last.len(), last[1], last[2] as u64), (3, 1.0, 1000));
+    }
+
+    #[test]
+    fn what_is_encoded_can_be_merged_later_and_stays_small() {
+        let (mut all, mut one, mut two) = (Latency::default(), Latency::default(), Latency::default());
+        let mut nanos = 20_000;
+        for k in 0..200_000_u64 {
+            nanos = nanos * 1_103_515_245 % 2_147_483_647;
+            let long = 50_000 + nanos % 3_000_000;
+            all.record(long);
+            if k % 3 == 0 { &mut one } else { &mut two }.record(long);
+        }
+        let mut merged = Latency::decode(&one.encode()).unwrap();
+        merged.merge(&Latency::decode(&two.encode()).unwrap());
+        assert_eq!((merged.percentiles(), merged.encode()), (all.percentiles(), all.encode()));
+        assert!(all.encode().len() < 16_384, "{} characters", all.encode().len());
+        assert_eq!(Latency::decode(&Latency::default().encode()).unwrap().percentiles(), None);
+    }
+
+    #[test]
+    fn what_is_not_such_a_histogram_is_refused() {
+        let good = Latency::default().encode();
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&Histogram::<u64>::new(2).unwrap(), &mut bytes).unwrap();
+        for bad in ["", "?", "AAAA", &good[..good.len() / 2], &STANDARD.encode(bytes)] {
+            assert!(Latency::decode(bad).is_err(), "`{bad}`");
+        }
     }
 
     #[test]

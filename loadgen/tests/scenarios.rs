@@ -4,6 +4,7 @@
 
 mod support;
 
+use ringmq_loadgen::latency::Latency;
 use ringmq_loadgen::report::{Report, Verdict};
 use support::{brokers, run};
 
@@ -166,6 +167,8 @@ fn the_series_and_the_distributions_hold_everything_measured() {
         for name in ["connect", "connack", "subscribe", "end_to_end", "acknowledge", "generator_lag"] {
             let path = format!("{}.{name}.hgrm", prefix.display());
             let text = std::fs::read_to_string(&path).unwrap();
+            let whole = Latency::decode(&report.histograms[name]).unwrap();
+            assert_eq!(whole.percentiles().unwrap(), report.latency[name], "{name}");
             let count = format!("Total count    = {:12}]", report.latency[name].count);
             assert!(text.contains(&count), "{name}: {text}");
             std::fs::remove_file(&path).unwrap();

@@ -100,6 +100,9 @@ pub struct Report {
     pub checks: Tally,
     /// Latencies, by name; those that do not occur are left out.
     pub latency: BTreeMap<String, Percentiles>,
+    /// The same latencies whole, by the same names: [`Latency::encode`](crate::latency::Latency::encode).
+    #[serde(default)]
+    pub histograms: BTreeMap<String, String>,
     /// The measured interval's whole seconds, in order.
     #[serde(default)]
     pub series: Vec<SecondResult>,
@@ -309,6 +312,12 @@ impl Report {
                 .latencies()
                 .into_iter()
                 .filter_map(|(name, latency)| Some((name.to_owned(), latency.percentiles()?)))
+                .collect(),
+            histograms: meter
+                .latencies()
+                .into_iter()
+                .filter(|(_, latency)| !latency.is_empty())
+                .map(|(name, latency)| (name.to_owned(), latency.encode()))
                 .collect(),
             broker: named.then(|| BrokerResult {
                 pids: plan.pids.clone(),

@@ -3,7 +3,7 @@
 //! Values stay text: the table of configuration keys checks them, so that a flag and a file are judged alike.
 
 use crate::config::Layers;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -18,49 +18,68 @@ Examples:
   ringmq --config etc/ringmq.conf           EMQX's keys, in HOCON
   ringmq --set mqtt.max_inflight=64         one key, overriding the file
   EMQX_MQTT__MAX_INFLIGHT=64 ringmq         the same from the environment
+  ringmq check-config --config r.conf       all that is wrong with a file, without starting
+  ringmq print-config --origin              the value of every key, and where it came from
 
 Without --cores, a shard runs on every core this process may use (affinity, cpuset, CPU quota):
 one hardware thread of each physical core first, NUMA node by node, then their siblings. With
 more shards than cores, cores are shared.
 
 Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGUSR1 prints the counters.
-Exit codes: 0 after a graceful stop, 1 after a failure, 2 for a wrong command line or configuration.";
+Exit codes: 0 after a graceful stop, 1 after a failure, 2 for a wrong command line or configuration.
+check-config: 0 if the configuration is right, 1 if it is not.";
 
 /// An MQTT broker on io_uring, one thread per core.
 #[derive(Debug, Default, Parser)]
 #[command(name = "ringmq", version = VERSION, after_help = EXAMPLES, max_term_width = 120)]
 pub(crate) struct Cli {
     /// Read settings from a HOCON file with EMQX's keys
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
     /// Run on these processor cores, for example 0,2-5
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", global = true)]
     cores: Option<String>,
 
     /// Number of shards, each a thread [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", global = true)]
     shards: Option<String>,
 
     /// Input and output: uring, epoll, monoio or glommio [default: uring, or epoll where io_uring cannot be had]
-    #[arg(long, value_name = "DRIVER")]
+    #[arg(long, value_name = "DRIVER", global = true)]
     driver: Option<String>,
 
     /// Listen here instead of the configured listeners; port 0 lets the system choose; may be repeated
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", global = true)]
     tcp: Vec<String>,
 
     /// Keep data in this directory [default: data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<String>,
 
     /// Set one key, as in the file; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
     set: Vec<String>,
 
     /// Print the reference page of all keys
     #[arg(long, hide = true)]
     pub(crate) print_keys: bool,
+
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
+}
+
+/// What to do instead of running a broker.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Action {
+    /// Check the configuration and tell all that is wrong with it
+    CheckConfig,
+    /// Print the effective value of every key, as a file that can be read again
+    PrintConfig {
+        /// With where each value came from
+        #[arg(long)]
+        origin: bool,
+    },
 }
 
 impl Cli {

@@ -1,9 +1,11 @@
 //! `ringmq`, the broker: reads the command line and the configuration, and runs the shards.
 //!
-//! Exit codes: 0 after a graceful stop, 1 after a failure at run time, 2 for a wrong command line or configuration.
+//! Exit codes: 0 after a graceful stop, 1 after a failure at run time, 2 for a wrong command line or configuration;
+//! `check-config` ends with 0 or 1.
 #![forbid(unsafe_code)]
 
 mod banner;
+mod check;
 mod cli;
 mod config;
 mod counters;
@@ -35,17 +37,24 @@ fn main() -> ExitCode {
         banner::say(&config::reference_page());
         return ExitCode::SUCCESS;
     }
-    let config = match config::load(&cli.layers(std::env::vars_os())) {
-        Ok((config, warnings)) => {
-            warnings.iter().for_each(|warning| banner::warn(warning));
-            config
-        }
+    let action = cli.action.clone();
+    let loaded = config::load(&cli.layers(std::env::vars_os()));
+    if let Some(cli::Action::CheckConfig) = action {
+        return ExitCode::from(if check::report(&loaded) { 0 } else { FAILED });
+    }
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
         Err(problems) => {
             banner::fail(&problems.0);
             return ExitCode::from(MISUSED);
         }
     };
-    match process::run(&config) {
+    loaded.warnings.iter().for_each(|warning| banner::warn(warning));
+    if let Some(cli::Action::PrintConfig { origin }) = action {
+        banner::say(&check::print(&loaded, origin));
+        return ExitCode::SUCCESS;
+    }
+    match process::run(&loaded.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             banner::fail(&[problem]);

@@ -157,3 +157,69 @@ fn it_starts_with_a_banner_and_stops_on_a_signal() {
         assert_eq!(code, Some(0), "{errors}");
     }
 }
+
+#[test]
+fn check_config_tells_all_that_is_wrong() {
+    let dir = Scratch::new("check");
+    std::fs::write(dir.0.join("extra.conf"), "mqtt.max_qos_allowed = 3\n").expect("a file");
+    let text = "include \"extra.conf\"\nmqtt {\n  max_inflight = many\n  max_mqueue_ln = 5\n}\nnode.cookie = x\n";
+    std::fs::write(dir.0.join("r.conf"), text).expect("a file");
+    let mut command = ringmq(&dir, &["check-config", "--config", "r.conf", "--set", "mqtt.upgrade_qos=perhaps"]);
+    let output = command.env("EMQX_MQTT__IDLE_TIMEOUT", "15").output().expect("the program starts");
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert_eq!((output.status.code(), text.matches("error: ").count()), (Some(1), 5), "{text}");
+    for part in [
+        "mqtt.max_qos_allowed: `3` is more than 2\n  --> extra.conf:1:1\n   = allowed: an integer from 0 to 2\n",
+        "mqtt.max_inflight: `many` is not a whole number\n  --> r.conf:3:3\n   = allowed: an integer from 1 to 65535\n",
+        "unknown key mqtt.max_mqueue_ln\n  --> r.conf:4:3\n   = did you mean mqtt.max_mqueue_len?\n",
+        "mqtt.idle_timeout: `15` has no unit of time\n  --> environment variable EMQX_MQTT__IDLE_TIMEOUT\n",
+        "--> command line: --set mqtt.upgrade_qos=perhaps\n   = allowed: true or false\n",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!dir.0.join("data").exists(), "nothing is started");
+}
+
+#[test]
+fn check_config_takes_an_existing_file_of_emqx() {
+    let dir = Scratch::new("emqx");
+    std::fs::write(
+        dir.0.join("emqx.conf"),
+        "node {\n  name = \"emqx@127.0.0.1\"\n  cookie = \"emqxsecretcookie\"\n  data_dir = \"data\"\n}\n\
+         cluster {\n  name = emqxcl\n  discovery_strategy = manual\n}\n\
+         dashboard {\n  listeners.http.bind = 18083\n}\n\
+         authentication = [{ mechanism = password_based, backend = built_in_database }]\n\
+         listeners.tcp.default { bind = \"0.0.0.0:1883\", max_connections = 1024000 }\n",
+    )
+    .expect("a file");
+    let output = output(&dir, &["check-config", "--config", "emqx.conf"]);
+    let errors = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert_eq!(output.stdout, b"the configuration is right (6 warnings)\n", "{errors}");
+    let never = "without meaning here: node.cookie\n  --> emqx.conf:3:3\n";
+    assert!(errors.contains(never) && errors.contains("not available yet: dashboard\n"), "{errors}");
+}
+
+#[test]
+fn print_config_tells_values_and_origins() {
+    let dir = Scratch::new("print");
+    std::fs::write(dir.0.join("r.conf"), "mqtt {\n  max_inflight = 64\n}\n").expect("a file");
+    let printed = |arguments: &[&str]| {
+        let mut command = ringmq(&dir, arguments);
+        let output = command.env("RINGMQ_MQTT__MAX_AWAITING_REL", "7").output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let text = printed(&["print-config", "--origin", "--config", "r.conf", "--set", "ringmq.spin=0"]);
+    for line in [
+        "mqtt.max_inflight = 64  # r.conf:2:3",
+        "mqtt.max_awaiting_rel = 7  # environment variable RINGMQ_MQTT__MAX_AWAITING_REL",
+        "mqtt.max_mqueue_len = 1000  # default",
+        "ringmq.spin = 0  # command line: --set ringmq.spin=0",
+        "listeners.tcp.default.bind = \"0.0.0.0:1883\"  # default",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+    let plain = printed(&["--config", "r.conf", "print-config"]);
+    assert!(plain.contains("mqtt.max_inflight = 64\n") && !plain.contains('#'), "{plain}");
+}

@@ -6,9 +6,11 @@ use super::error::{Origin, Problem, Problems};
 use super::hocon::{self, Node, Object, Value};
 use super::keys::{Found, KEYS, Key, NAME, Target, find};
 use super::kind::Kind;
+use super::skipped::Skipped;
+use super::values::{self, Given, GivenByKey, Row};
 use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, suggest};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the operator gave, before any check.
 #[derive(Debug, Clone, Default)]
@@ -25,14 +27,31 @@ pub(crate) struct Layers {
     pub(crate) tcp: Vec<String>,
 }
 
-/// Checks everything and gives the configuration with what is odd about it.
+/// A checked configuration and how it came about.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// What is odd about it.
+    pub(crate) warnings: Vec<Problem>,
+    given: GivenByKey,
+}
+
+impl Loaded {
+    /// The effective value of every key.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        values::rows(&self.config, &self.given)
+    }
+}
+
+/// Checks everything.
 ///
 /// # Errors
 /// All that is wrong.
-pub(crate) fn load(layers: &Layers) -> Result<(Config, Vec<Problem>), Problems> {
+pub(crate) fn load(layers: &Layers) -> Result<Loaded, Problems> {
     let mut loader = Loader::default();
     if let Some(file) = &layers.file {
-        loader.file(file)?;
+        loader.file(file);
     }
     for (path, name, value) in environment::settings(layers.variables.iter().cloned()) {
         let origin = Origin::Variable(name);
@@ -65,16 +84,22 @@ struct Loader {
     config: Config,
     warnings: Vec<Problem>,
     errors: Vec<Problem>,
+    /// Settings of EMQX that have no effect.
+    skipped: Skipped,
+    given: GivenByKey,
     /// Keys with one value for all names: key, value, and where it was first set.
     shared: Vec<(&'static str, String, String, Origin)>,
 }
 
 impl Loader {
-    fn file(&mut self, file: &std::path::Path) -> Result<(), Problems> {
-        let document = hocon::load(file, &|name| std::env::var(name).ok()).map_err(Problem::from)?;
-        self.warnings.extend(document.warnings.into_iter().map(Problem::from));
-        self.object(&document.root, &mut Vec::new(), None, Strictness::Compatible);
-        Ok(())
+    fn file(&mut self, file: &Path) {
+        match hocon::load(file, &|name| std::env::var(name).ok()) {
+            Ok(document) => {
+                self.warnings.extend(document.warnings.into_iter().map(Problem::from));
+                self.object(&document.root, &mut Vec::new(), None, Strictness::Compatible);
+            }
+            Err(error) => self.errors.push(error.into()),
+        }
     }
 
     fn set(&mut self, set: &str) {
@@ -151,6 +176,7 @@ impl Loader {
         if key.one_for_all {
             self.check_shared(key, &full, text, origin);
         }
+        self.given.insert(full, Given { text: values::written(text), origin: origin.clone() });
     }
 
     /// Gives a key that is known to be a table its entries, in the place of those it had.
@@ -158,9 +184,13 @@ impl Loader {
         let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
         let mut target = Target { config: &mut self.config, name };
         key.kind.begin_table(&mut target);
+        let mut entries = Vec::new();
         for entry in &table.entries {
             let checked = match &entry.node.value {
-                Value::Text(text) => key.kind.insert_into(&entry.key, text, &mut target),
+                Value::Text(text) => {
+                    entries.push(format!("{} = {}", values::quoted(&entry.key), values::written(text)));
+                    key.kind.insert_into(&entry.key, text, &mut target)
+                }
                 other => Err(format!("cannot be {}", other.kind())),
             };
             if let Err(why) = checked {
@@ -168,6 +198,8 @@ impl Loader {
                 self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
             }
         }
+        let text = format!("{{{}}}", entries.join(", "));
+        self.given.insert(path.join("."), Given { text, origin: origin.clone() });
     }
 
     fn check_shared(&mut self, key: &'static Key, full: &str, text: &str, origin: &Origin) {
@@ -187,26 +219,26 @@ impl Loader {
 
     fn unknown(&mut self, path: &[String], origin: &Origin, strictness: Strictness) {
         let full = path.join(".");
-        let of_emqx = emqx::knows(path);
-        let message = if of_emqx {
-            format!("{full} is a setting of EMQX that ringmq does not have")
-        } else {
-            format!("unknown key {full}")
-        };
-        let mut problem = Problem::at(origin, message);
-        if !of_emqx {
-            // With the operator's own name in the place of `<name>`, so that distance and message are right.
-            let name = path.get(2).map_or(DEFAULT_LISTENER, String::as_str);
-            let candidates: Vec<String> = KEYS.iter().map(|key| key.path.replace(NAME, name)).collect();
-            if let Some(near) = suggest::nearest(&full, candidates.iter().map(String::as_str)) {
-                problem = problem.with_help(format!("did you mean {near}?"));
+        match (emqx::standing(path), strictness) {
+            (Some(standing), Strictness::Compatible | Strictness::Lenient) => {
+                self.skipped.note(path, standing, origin);
             }
-        }
-        match (strictness, of_emqx) {
-            (Strictness::Strict, _) | (Strictness::Compatible, false) => self.errors.push(problem),
-            (Strictness::Lenient, _) | (Strictness::Compatible, true) => {
-                let help = problem.help.unwrap_or_else(|| "ignored".to_owned());
-                self.warnings.push(Problem { help: Some(help), ..problem });
+            (Some(_), Strictness::Strict) => {
+                let message = format!("{full} is a setting of EMQX that ringmq does not have");
+                self.errors.push(Problem::at(origin, message));
+            }
+            (None, _) => {
+                // With the operator's own name in the place of `<name>`, so that distance and message are right.
+                let name = path.get(2).map_or(DEFAULT_LISTENER, String::as_str);
+                let candidates: Vec<String> = KEYS.iter().map(|key| key.path.replace(NAME, name)).collect();
+                let near = suggest::nearest(&full, candidates.iter().map(String::as_str));
+                let help = near.map(|near| format!("did you mean {near}?"));
+                let problem = Problem::at(origin, format!("unknown key {full}"));
+                if strictness == Strictness::Lenient {
+                    self.warnings.push(problem.with_help(help.unwrap_or_else(|| "ignored".to_owned())));
+                } else {
+                    self.errors.push(Problem { help, ..problem });
+                }
             }
         }
     }
@@ -217,15 +249,27 @@ impl Loader {
         }
         let like = self.config.listeners.remove(DEFAULT_LISTENER).unwrap_or_default();
         self.config.listeners.clear();
+        let options = format!("listeners.tcp.{DEFAULT_LISTENER}.");
+        let shared: Vec<(String, Given)> = self
+            .given
+            .iter()
+            .filter_map(|(key, given)| Some((key.strip_prefix(&options)?.to_owned(), given.clone())))
+            .filter(|(option, _)| option != "enable")
+            .collect();
+        self.given.retain(|key, _| !key.starts_with("listeners.tcp."));
         for (index, address) in addresses.iter().enumerate() {
             let name = if index == 0 { DEFAULT_LISTENER.to_owned() } else { format!("tcp{index}") };
             self.config.listeners.insert(name.clone(), Listener { enable: true, ..like.clone() });
+            for (option, given) in &shared {
+                self.given.insert(format!("listeners.tcp.{name}.{option}"), given.clone());
+            }
             let path = ["listeners", "tcp", &name, "bind"].map(str::to_owned);
             self.text(&path, address, &Origin::Flag(format!("--tcp {address}")));
         }
     }
 
-    fn finish(mut self) -> Result<(Config, Vec<Problem>), Problems> {
+    fn finish(mut self) -> Result<Loaded, Problems> {
+        self.warnings.extend(self.skipped.warnings());
         let enabled: Vec<(&String, &Listener)> = self.config.listeners.iter().filter(|(_, l)| l.enable).collect();
         for (index, (name, listener)) in enabled.iter().enumerate() {
             if let Some((other, twin)) = enabled[..index].iter().find(|(_, other)| overlap(other.bind, listener.bind)) {
@@ -240,7 +284,10 @@ impl Loader {
         if self.config.data_dir.as_os_str().is_empty() {
             self.errors.push(Problem::new("node.data_dir is empty").with_help("allowed: the path of a directory"));
         }
-        if self.errors.is_empty() { Ok((self.config, self.warnings)) } else { Err(Problems(self.errors)) }
+        if !self.errors.is_empty() {
+            return Err(Problems(self.errors));
+        }
+        Ok(Loaded { config: self.config, warnings: self.warnings, given: self.given })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Settings of EMQX 5.8 that ringmq does not have, so that an existing file loads with warnings instead of errors.
+//! Settings of EMQX 5.8 that ringmq does not have, so that an existing file loads with warnings instead of errors: those
+//! whose feature is still to come, and those that have no meaning here.
 //!
 //! Absent: their types and checks.
 
@@ -14,7 +15,6 @@ const ROOTS: &[&str] = &[
     "authentication_settings",
     "banned",
     "bridges",
-    "broker",
     "cluster",
     "conn_congestion",
     "connectors",
@@ -26,11 +26,9 @@ const ROOTS: &[&str] = &[
     "exhook",
     "file_transfer",
     "flapping_detect",
-    "force_gc",
     "force_shutdown",
     "gateway",
     "limiter",
-    "license",
     "log",
     "message_transformation",
     "multi_tenancy",
@@ -40,7 +38,6 @@ const ROOTS: &[&str] = &[
     "prometheus",
     "psk_authentication",
     "rewrite",
-    "rpc",
     "rule_engine",
     "schema_registry",
     "schema_validation",
@@ -48,8 +45,6 @@ const ROOTS: &[&str] = &[
     "sources",
     "stats",
     "sys_topics",
-    "sysmon",
-    "telemetry",
     "topic_metrics",
     "trace",
     "zones",
@@ -62,7 +57,6 @@ const KEYS: &[&str] = &[
     "listeners.ws",
     "listeners.wss",
     "listeners.tcp.*.access_rules",
-    "listeners.tcp.*.acceptors",
     "listeners.tcp.*.authentication",
     "listeners.tcp.*.bytes_burst",
     "listeners.tcp.*.bytes_rate",
@@ -76,13 +70,10 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.mountpoint",
     "listeners.tcp.*.proxy_protocol",
     "listeners.tcp.*.proxy_protocol_timeout",
-    "listeners.tcp.*.tcp_options.active_n",
-    "listeners.tcp.*.tcp_options.buffer",
     "listeners.tcp.*.tcp_options.high_watermark",
     "listeners.tcp.*.tcp_options.keepalive",
     "listeners.tcp.*.tcp_options.nodelay",
     "listeners.tcp.*.tcp_options.recbuf",
-    "listeners.tcp.*.tcp_options.reuseaddr",
     "listeners.tcp.*.tcp_options.send_timeout_close",
     "listeners.tcp.*.tcp_options.sndbuf",
     "listeners.tcp.*.zone",
@@ -94,34 +85,10 @@ const KEYS: &[&str] = &[
     "mqtt.shared_subscription_initial_sticky_pick",
     "mqtt.strict_mode",
     "mqtt.subscription_max_qos_rules",
-    "node.applications",
-    "node.backtrace_depth",
-    "node.broker_pool_size",
-    "node.channel_cleanup_batch_size",
-    "node.client_process_pool_size",
     "node.config_files",
-    "node.cookie",
-    "node.crash_dump_bytes",
-    "node.crash_dump_file",
-    "node.crash_dump_seconds",
-    "node.db_backend",
-    "node.db_role",
-    "node.default_bootstrap_batch_size",
-    "node.default_replayq_open_mode",
-    "node.default_shard_transport",
-    "node.dist_buffer_size",
-    "node.dist_net_ticktime",
     "node.etc_dir",
-    "node.generic_pool_size",
-    "node.global_gc_interval",
-    "node.max_ets_tables",
-    "node.max_ports",
     "node.name",
-    "node.process_limit",
     "node.role",
-    "node.rpc_module",
-    "node.shard_transports",
-    "node.tlog_push_mode",
     "retainer.allow_never_expire",
     "retainer.backend.enable",
     "retainer.backend.index_specs",
@@ -137,12 +104,65 @@ const KEYS: &[&str] = &[
     "retainer.msg_expiry_interval_override",
 ];
 
-/// True if `path` is a setting of EMQX, or lies below one.
-pub(crate) fn knows(path: &[String]) -> bool {
-    let Some(root) = path.first() else { return false };
-    ROOTS.contains(&root.as_str())
-        || KEYS.iter().any(|key| {
-            let mut path = path.iter();
-            key.split('.').all(|element| path.next().is_some_and(|given| element == "*" || element == given))
-        })
+/// Keys and groups that tune parts of EMQX which ringmq is not made of: the Erlang machine, its distribution, its pools
+/// of processes, its licence and its reports to its makers.
+const NEVER: &[&str] = &[
+    "broker",
+    "force_gc",
+    "license",
+    "listeners.tcp.*.acceptors",
+    "listeners.tcp.*.tcp_options.active_n",
+    "listeners.tcp.*.tcp_options.buffer",
+    "listeners.tcp.*.tcp_options.reuseaddr",
+    "node.applications",
+    "node.backtrace_depth",
+    "node.broker_pool_size",
+    "node.channel_cleanup_batch_size",
+    "node.client_process_pool_size",
+    "node.cookie",
+    "node.crash_dump_bytes",
+    "node.crash_dump_file",
+    "node.crash_dump_seconds",
+    "node.db_backend",
+    "node.db_role",
+    "node.default_bootstrap_batch_size",
+    "node.default_replayq_open_mode",
+    "node.default_shard_transport",
+    "node.dist_buffer_size",
+    "node.dist_net_ticktime",
+    "node.generic_pool_size",
+    "node.global_gc_interval",
+    "node.max_ets_tables",
+    "node.max_ports",
+    "node.process_limit",
+    "node.rpc_module",
+    "node.shard_transports",
+    "node.tlog_push_mode",
+    "rpc",
+    "sysmon",
+    "telemetry",
+];
+
+/// What is to be said of a setting of EMQX that is not in our table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The feature is still to come.
+    NotYet,
+    /// There is nothing here that it could set.
+    Never,
+}
+
+/// How ringmq stands to `path` if it is a setting of EMQX, or lies below one.
+pub(crate) fn standing(path: &[String]) -> Option<Standing> {
+    let covers = |key: &&str| {
+        let mut path = path.iter();
+        key.split('.').all(|element| path.next().is_some_and(|given| element == "*" || element == given))
+    };
+    if NEVER.iter().any(&covers) {
+        Some(Standing::Never)
+    } else if ROOTS.iter().chain(KEYS).any(covers) {
+        Some(Standing::NotYet)
+    } else {
+        None
+    }
 }

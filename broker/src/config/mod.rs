@@ -14,15 +14,16 @@ pub(crate) mod hocon;
 mod keys;
 mod kind;
 mod reference;
+mod skipped;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod values;
 
-pub(crate) use apply::{Layers, load};
-pub(crate) use error::Problem;
-#[cfg(test)]
-pub(crate) use error::Problems;
+pub(crate) use apply::{Layers, Loaded, load};
+pub(crate) use error::{Problem, Problems};
 pub(crate) use reference::reference_page;
+pub(crate) use values::Row;
 
 use crate::topology::CoreList;
 use ringmq_core::settings::Settings;

@@ -11,13 +11,16 @@ Settings come in layers, later ones win: the defaults below, the file given with
 `--set key=value`, and the other flags of the command line.
 
 - **File**: HOCON, a superset of JSON, with EMQX's keys; `include \"other.conf\"`, `${substitutions}` and comments
-  work. A key that EMQX has and ringmq does not is skipped with a warning; any other unknown key is an error with its
-  place.
+  work. Keys that EMQX has and ringmq does not are skipped with one warning a group, which tells those that are not
+  available yet from those that have no meaning here; any other unknown key is an error with its place.
 - **Environment**: `EMQX_MQTT__MAX_INFLIGHT=64` or `RINGMQ_MQTT__MAX_INFLIGHT=64` is `mqtt.max_inflight`. Keys below
   `ringmq` need no group: `RINGMQ_SHARDS=2`.
 - **Command line**: `--set mqtt.max_inflight=64`. `--cores`, `--shards`, `--driver` and `--data-dir` stand for
   `ringmq.cores`, `ringmq.shards`, `ringmq.driver` and `node.data_dir`. `--tcp` replaces all listeners; they keep the
   options of the one named `default`.
+
+`ringmq check-config --config FILE` tells all that is wrong, without starting. `ringmq print-config --origin` prints the
+effective value of every key and where it came from.
 
 Durations have a unit (`us`, `ms`, `s`, `m`, `h`, `d`) and may be joined (`1h30m`). Sizes have `B`, `KB`, `MB` or `GB`,
 1024-based. A value `null` restores the default. `<name>` is a name of your choice.

@@ -2,11 +2,15 @@
 
 use super::keys::{Found, KEYS, NAME, Target, find};
 use super::kind::Kind;
-use super::{Config, Layers, Problems, load, reference_page};
+use super::{Config, Layers, Problems, reference_page};
 use crate::scratch::Dir;
 use ringmq_core::settings::ShareStrategy;
 use ringmq_drive::DriverKind;
 use std::time::Duration;
+
+fn load(layers: &Layers) -> Result<(Config, Vec<super::Problem>), Problems> {
+    super::load(layers).map(|loaded| (loaded.config, loaded.warnings))
+}
 
 fn from_file(text: &str) -> (Dir, Result<(Config, Vec<super::Problem>), Problems>) {
     let dir = Dir::new("config");
@@ -96,7 +100,7 @@ fn every_key_is_found_and_has_its_own_path() {
         let path: Vec<String> = key.path.replace(NAME, "mine").split('.').map(str::to_owned).collect();
         assert!(matches!(find(&path), Found::Key(found, _) if found.path == key.path), "{}", key.path);
         assert!(matches!(find(&path[..1]), Found::Group), "{}", key.path);
-        assert!(!super::emqx::knows(&path), "{} is listed as missing", key.path);
+        assert_eq!(super::emqx::standing(&path), None, "{} is listed as missing", key.path);
         assert!(key.doc.ends_with('.') && !key.doc.contains('|'), "{}", key.path);
     }
 }
@@ -123,8 +127,12 @@ fn a_file_in_emqx_words_is_understood() {
     assert_eq!(config.settings.server_keepalive, Some(60));
     assert_eq!(config.settings.max_inflight, 32);
     assert_eq!(config.data_dir.to_str(), Some("/tmp/x"));
-    let warnings: Vec<&str> = warnings.iter().filter_map(|w| w.message.split(' ').next()).collect();
-    let expected = ["node.name", "listeners.tcp.default.max_connections", "listeners.ssl", "dashboard"];
+    let warnings: Vec<&str> = warnings.iter().map(|w| w.message.as_str()).collect();
+    let expected = [
+        "not available yet: node.name",
+        "not available yet: listeners.tcp.default.max_connections, listeners.ssl",
+        "not available yet: dashboard",
+    ];
     assert_eq!(warnings, expected);
 }
 
@@ -254,4 +262,77 @@ fn the_committed_reference_page_is_current() {
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert!(reference_page().lines().all(|line| line.chars().count() <= 120));
     assert!(committed == reference_page(), "run: cargo run -- --print-keys > docs/configuration.md");
+}
+
+#[test]
+fn what_is_skipped_is_named_once_a_group_and_in_the_right_words() {
+    let dir = Dir::new("skipped");
+    dir.write(
+        "emqx.conf",
+        "node { name = \"emqx@127.0.0.1\", cookie = secret, process_limit = 2097152, max_ports = 1048576 }\n\
+         rpc.mode = async\n\
+         zones.quick.mqtt.max_inflight = 5\n\
+         mqtt { strict_mode = true, client_attrs_init = [], peer_cert_as_username = cn }\n\
+         telemetry.enable = false\n",
+    );
+    let variables = vec![("EMQX_ZONES__SLOW__MQTT__MAX_INFLIGHT".to_owned(), "5".to_owned())];
+    let file = dir.path("emqx.conf");
+    let (_, warnings) = load(&Layers { file: Some(file.clone()), variables, ..Layers::default() }).expect("warnings");
+    let name = format!("{}", file.display());
+    let said: Vec<String> = warnings.iter().map(|w| w.to_string().replace(&name, "emqx.conf")).collect();
+    let yet = "   = ignored: a setting of EMQX for what ringmq does not do yet";
+    let never = "   = ignored: it tunes a part of EMQX that ringmq is not made of; remove it";
+    let expected = [
+        format!("not available yet: node.name\n  --> emqx.conf:1:8\n{yet}"),
+        format!("without meaning here: node.cookie, node.process_limit, node.max_ports\n  --> emqx.conf:1:33\n{never}"),
+        format!("without meaning here: rpc\n  --> emqx.conf:2:1\n{never}"),
+        format!("not available yet: zones, zones.slow.mqtt.max_inflight\n  --> emqx.conf:3:1\n{yet}"),
+        format!(
+            "not available yet: mqtt.strict_mode, mqtt.client_attrs_init, mqtt.peer_cert_as_username\n  \
+             --> emqx.conf:4:8\n{yet}"
+        ),
+        format!("without meaning here: telemetry\n  --> emqx.conf:5:1\n{never}"),
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn every_value_is_told_with_its_origin() {
+    let dir = Dir::new("values");
+    dir.write("r.conf", "mqtt {\n  max_inflight = 5\n  mqueue_priorities { \"a/b\" = 3 }\n  upgrade_qos = null }\n");
+    let layers = Layers {
+        file: Some(dir.path("r.conf")),
+        variables: vec![("RINGMQ_SHARDS".to_owned(), "2".to_owned())],
+        set: vec!["mqtt.response_information=a b".to_owned(), "listeners.tcp.default.tcp_options.backlog=9".to_owned()],
+        tcp: vec!["127.0.0.1:0".to_owned(), "127.0.0.1:1".to_owned()],
+        ..Layers::default()
+    };
+    let rows = super::load(&layers).expect("right").rows();
+    let told = |key: &str| {
+        let row = rows.iter().find(|row| row.key == key).unwrap_or_else(|| panic!("{key}"));
+        let place = format!("{}", dir.path("r.conf").display());
+        format!("{} from {}", row.value, row.origin_text().replace(&place, "r.conf"))
+    };
+    assert_eq!(told("mqtt.max_inflight"), "5 from r.conf:2:3");
+    assert_eq!(told("mqtt.mqueue_priorities"), "{\"a/b\" = 3} from r.conf:3:3");
+    assert_eq!(told("mqtt.upgrade_qos"), "false from r.conf:4:3");
+    assert_eq!(told("mqtt.max_awaiting_rel"), "100 from default");
+    assert_eq!(told("ringmq.shards"), "2 from environment variable RINGMQ_SHARDS");
+    assert_eq!(told("mqtt.response_information"), "\"a b\" from command line: --set mqtt.response_information=a b");
+    assert_eq!(told("listeners.tcp.tcp1.bind"), "\"127.0.0.1:1\" from command line: --tcp 127.0.0.1:1");
+    let backlog = "9 from command line: --set listeners.tcp.default.tcp_options.backlog=9";
+    assert_eq!(told("listeners.tcp.tcp1.tcp_options.backlog"), backlog);
+    assert_eq!(told("listeners.tcp.default.tcp_options.backlog"), backlog);
+    assert_eq!(rows.len(), KEYS.len() + KEYS.iter().filter(|key| key.path.contains(NAME)).count());
+}
+
+#[test]
+fn what_is_printed_can_be_read_again() {
+    let dir = Dir::new("again");
+    let layers = Layers { set: vec!["mqtt.response_information=\"a\\\"\\\\ b\"".to_owned()], ..Layers::default() };
+    let first = super::load(&layers).expect("right");
+    let text: String = first.rows().iter().map(|row| format!("{} = {}\n", row.key, row.value)).collect();
+    dir.write("again.conf", &text);
+    let again = load(&Layers { file: Some(dir.path("again.conf")), ..Layers::default() }).expect(&text);
+    assert_eq!(format!("{:?}", again.0), format!("{:?}", first.config));
 }

@@ -5,7 +5,7 @@ use super::scanner::Scanner;
 use super::{Error, FILE_BYTES_MAX, FILES_MAX, Place};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What is shared by the files of one configuration.
 #[derive(Default)]
@@ -30,7 +30,7 @@ pub(super) fn parse_file(path: &Path, sources: &mut Sources) -> Result<RawObject
 }
 
 pub(super) fn parse_text(text: &str, name: &str, sources: &mut Sources) -> Result<RawObject, Error> {
-    let mut parser = Parser { scanner: Scanner::new(text, Rc::from(name)), sources };
+    let mut parser = Parser { scanner: Scanner::new(text, Arc::from(name)), sources };
     parser.scanner.blanks_and_lines();
     let root = if parser.scanner.peek() == Some('{') { parser.object(0)? } else { parser.entries(0, None)? };
     parser.end()?;
@@ -38,7 +38,7 @@ pub(super) fn parse_text(text: &str, name: &str, sources: &mut Sources) -> Resul
 }
 
 pub(super) fn parse_single_value(text: &str, name: &str) -> Result<RawNode, Error> {
-    let mut parser = Parser { scanner: Scanner::new(text, Rc::from(name)), sources: &mut Sources::default() };
+    let mut parser = Parser { scanner: Scanner::new(text, Arc::from(name)), sources: &mut Sources::default() };
     parser.scanner.blanks_and_lines();
     let value = parser.value(0)?;
     parser.end()?;

@@ -1,25 +1,25 @@
 //! A cursor over one text that knows its line and column, and reads the small pieces: blanks, comments, quoted text.
 
 use super::{Error, Place};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Characters that unquoted text cannot hold.
 const RESERVED: &str = "$\"{}[]:=,+#`^?!@*&\\";
 
 pub(super) struct Scanner<'a> {
     rest: &'a str,
-    file: Rc<str>,
+    file: Arc<str>,
     line: u32,
     column: u32,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str, file: Rc<str>) -> Self {
+    pub(super) fn new(text: &'a str, file: Arc<str>) -> Self {
         Self { rest: text.strip_prefix('\u{feff}').unwrap_or(text), file, line: 1, column: 1 }
     }
 
     pub(super) fn place(&self) -> Place {
-        Place { file: Rc::clone(&self.file), line: self.line, column: self.column }
+        Place { file: Arc::clone(&self.file), line: self.line, column: self.column }
     }
 
     pub(super) fn rest(&self) -> &'a str {

@@ -1,13 +1,13 @@
 //! What reading gives: a tree of values, each with its place.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The file's name as the operator wrote it.
-    pub(crate) file: Rc<str>,
+    pub(crate) file: Arc<str>,
     /// Line, from 1.
     pub(crate) line: u32,
     /// Column in characters, from 1.

@@ -9,6 +9,7 @@
 //! Absent: what counts as failure; that is the report's decision.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Most gaps remembered a stream. The oldest is given up for lost beyond that; should its messages arrive after all
 /// they count as duplicates.
@@ -40,6 +41,12 @@ pub struct Tally {
     pub delivered: u64,
     /// Messages that never came.
     pub lost: u64,
+    /// Messages that did not come and did not have to: sent while the subscriber was away by the scenario's doing.
+    #[serde(default)]
+    pub missed: u64,
+    /// Messages that never came to subscribers that read slowly and may lose messages.
+    #[serde(default)]
+    pub dropped: u64,
     /// Messages received again.
     pub duplicates: u64,
     /// Messages received after a later one of the same publisher.
@@ -55,6 +62,8 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
         self.lost += other.lost;
+        self.missed += other.missed;
+        self.dropped += other.dropped;
         self.duplicates += other.duplicates;
         self.reordered += other.reordered;
         self.damaged += other.damaged;
@@ -109,15 +118,21 @@ impl Bitmap {
 struct Gap {
     from: u64,
     to: u64,
+    /// Whether they did not have to come.
+    excused: bool,
 }
 
 /// The checks of one thread's streams.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Checks {
     /// By stream: one more than the highest sequence number received.
     next: Vec<u64>,
     /// By stream, for those that ever skipped something; ascending.
     gaps: HashMap<usize, Vec<Gap>>,
+    /// By stream: messages below this number did not have to come, unless a gap says otherwise.
+    excused: HashMap<usize, u64>,
+    /// Streams whose losses are counted apart.
+    tolerated: Vec<Range<usize>>,
     /// By publisher, in shared subscriptions.
     seen: Option<Vec<Bitmap>>,
     tally: Tally,
@@ -127,7 +142,14 @@ impl Checks {
     /// Checks for `streams` streams of plain subscriptions.
     #[must_use]
     pub fn plain(streams: usize) -> Self {
-        Self { next: vec![0; streams], gaps: HashMap::new(), seen: None, tally: Tally::default() }
+        Self {
+            next: vec![0; streams],
+            gaps: HashMap::new(),
+            excused: HashMap::new(),
+            tolerated: Vec::new(),
+            seen: None,
+            tally: Tally::default(),
+        }
     }
 
     /// Checks for `streams` streams of the members of a shared subscription to `publishers` publishers.
@@ -181,13 +203,11 @@ impl Checks {
                 return Verdict::Absurd;
             }
             let skipped = sequence - *next;
-            let gaps = self.gaps.entry(stream).or_default();
-            if gaps.len() == GAPS_MAX {
-                let given_up = gaps.remove(0);
-                self.tally.lost += given_up.to - given_up.from;
-            }
-            gaps.push(Gap { from: *next, to: sequence });
+            let (from, to) = (*next, sequence);
             *next = sequence + 1;
+            let until = self.excused.get(&stream).map_or(from, |until| (*until).clamp(from, to));
+            self.skip(stream, Gap { from, to: until, excused: true });
+            self.skip(stream, Gap { from: until, to, excused: false });
             return Verdict::New { skipped };
         }
         if self.gaps.get_mut(&stream).is_some_and(|gaps| fill(gaps, sequence)) {
@@ -195,6 +215,44 @@ impl Checks {
         } else {
             Verdict::Duplicate
         }
+    }
+
+    /// Remembers what is missing.
+    fn skip(&mut self, stream: usize, gap: Gap) {
+        if gap.from == gap.to {
+            return;
+        }
+        let gaps = self.gaps.entry(stream).or_default();
+        let given_up = if gaps.len() == GAPS_MAX { Some(gaps.remove(0)) } else { None };
+        gaps.push(gap);
+        if let Some(gap) = given_up {
+            let count = gap.to - gap.from;
+            *self.missing(stream, gap.excused) += count;
+        }
+    }
+
+    /// What messages that never came in a stream count as.
+    fn missing(&mut self, stream: usize, excused: bool) -> &mut u64 {
+        if excused {
+            &mut self.tally.missed
+        } else if self.tolerated.iter().any(|streams| streams.contains(&stream)) {
+            &mut self.tally.dropped
+        } else {
+            &mut self.tally.lost
+        }
+    }
+
+    /// Messages of a stream below `until` that have not come do not have to. What had been found missing before stays
+    /// so.
+    pub fn excuse(&mut self, stream: usize, until: u64) {
+        if until > self.next[stream] {
+            self.excused.insert(stream, until);
+        }
+    }
+
+    /// Counts the losses of these streams apart.
+    pub fn tolerate(&mut self, streams: Range<usize>) {
+        self.tolerated.push(streams);
     }
 
     /// Counts a message whose payload is not what this run sends.
@@ -222,7 +280,7 @@ impl Checks {
 fn fill(gaps: &mut Vec<Gap>, sequence: u64) -> bool {
     let at = gaps.partition_point(|gap| gap.to <= sequence);
     let Some(gap) = gaps.get(at).copied().filter(|gap| gap.from <= sequence) else { return false };
-    let (before, after) = (Gap { from: gap.from, to: sequence }, Gap { from: sequence + 1, to: gap.to });
+    let (before, after) = (Gap { to: sequence, ..gap }, Gap { from: sequence + 1, ..gap });
     match (before.from < before.to, after.from < after.to) {
         (false, false) => {
             gaps.remove(at);
@@ -248,9 +306,9 @@ pub struct Verification {
 impl Verification {
     /// Adds one thread's checks. `streams` gives the publisher of each stream; `sent` the number of messages each
     /// publisher sent, over all threads.
-    pub fn add(&mut self, checks: &Checks, streams: impl Iterator<Item = (usize, u32)>, sent: &[u64]) {
-        self.tally.add(&checks.tally);
+    pub fn add(&mut self, mut checks: Checks, streams: impl Iterator<Item = (usize, u32)>, sent: &[u64]) {
         if let Some(seen) = &checks.seen {
+            self.tally.add(&checks.tally);
             self.shared = true;
             self.seen.resize(self.seen.len().max(seen.len()), Bitmap::default());
             for (all, one) in self.seen.iter_mut().zip(seen) {
@@ -262,10 +320,17 @@ impl Verification {
             return;
         }
         for (stream, publisher) in streams {
-            self.tally.lost += sent[publisher as usize].saturating_sub(checks.next[stream]);
+            let (next, sent) = (checks.next[stream], sent[publisher as usize]);
+            let until = checks.excused.get(&stream).map_or(next, |until| (*until).clamp(next, sent.max(next)));
+            *checks.missing(stream, true) += until - next;
+            *checks.missing(stream, false) += sent.saturating_sub(until);
         }
-        let skipped: u64 = checks.gaps.values().flatten().map(|gap| gap.to - gap.from).sum();
-        self.tally.lost += skipped;
+        for (stream, gap) in
+            std::mem::take(&mut checks.gaps).into_iter().flat_map(|(s, gaps)| gaps.into_iter().map(move |gap| (s, gap)))
+        {
+            *checks.missing(stream, gap.excused) += gap.to - gap.from;
+        }
+        self.tally.add(&checks.tally);
     }
 
     /// The final counts.
@@ -285,7 +350,7 @@ mod tests {
 
     fn verify(checks: &Checks, sent: u64) -> Tally {
         let mut all = Verification::default();
-        all.add(checks, std::iter::once((0, 0)), &[sent]);
+        all.add(checks.clone(), std::iter::once((0, 0)), &[sent]);
         all.finish(&[sent])
     }
 
@@ -351,10 +416,40 @@ mod tests {
         assert_eq!(two.record(0, 0, 2), Verdict::Late);
         two.record(0, 0, 1);
         let mut all = Verification::default();
-        all.add(&one, std::iter::empty(), &[6]);
-        all.add(&two, std::iter::empty(), &[6]);
+        all.add(one, std::iter::empty(), &[6]);
+        all.add(two, std::iter::empty(), &[6]);
         let expected = Tally { delivered: 4, lost: 2, duplicates: 1, reordered: 2, ..Tally::default() };
         assert_eq!(all.finish(&[6]), expected);
+    }
+
+    #[test]
+    fn what_did_not_have_to_come_is_counted_apart_and_exactly() {
+        let mut checks = Checks::plain(3);
+        for stream in 0..3 {
+            checks.record(stream, 0, 0);
+            // Message 1 is lost before anything is excused.
+            checks.record(stream, 0, 2);
+        }
+        checks.excuse(0, 5);
+        assert_eq!(checks.record(0, 0, 4), Verdict::New { skipped: 1 }, "came although it did not have to");
+        checks.record(0, 0, 7);
+        checks.excuse(1, 5);
+        checks.tolerate(2..3);
+        // Stream 0 misses 3 and loses 1, 5 and 6; stream 1 misses 3 and 4, and loses the rest; stream 2 may lose all.
+        let mut all = Verification::default();
+        all.add(checks, (0..3).map(|stream| (stream, 0)), &[8]);
+        let expected = Tally { delivered: 8, lost: 3 + 4, missed: 1 + 2, dropped: 1 + 5, ..Tally::default() };
+        assert_eq!(all.finish(&[8]), expected);
+    }
+
+    #[test]
+    fn an_excused_message_that_comes_late_is_out_of_order() {
+        let mut checks = Checks::plain(1);
+        checks.excuse(0, 3);
+        checks.record(0, 0, 4);
+        assert_eq!(checks.record(0, 0, 1), Verdict::Late);
+        let expected = Tally { delivered: 2, lost: 1, missed: 2, reordered: 1, ..Tally::default() };
+        assert_eq!(verify(&checks, 5), expected);
     }
 
     /// Sets of everything received, against the gap list and the bitmap.

@@ -17,6 +17,7 @@ pub mod checks;
 pub mod cli;
 pub mod clock;
 pub mod definition;
+pub mod disturbance;
 pub mod fleet;
 pub mod latency;
 pub mod payload;

@@ -2,9 +2,11 @@
 //!
 //! Absent: anything that changes during a run.
 
+mod disturbed;
 mod file;
 
 use crate::cli::{Cli, CommonArgs, Credit, ScenarioArgs, TrafficArgs};
+use crate::disturbance::Disturbance;
 use crate::payload::{COMPACT_PUBLISHERS_MAX, FULL_HEADER_BYTES};
 use crate::scenario::{Conn, Fanin, Fanout, P2p, Reach, Scenario};
 use crate::schedule::RATE_MAX;
@@ -51,6 +53,8 @@ pub struct Plan {
     pub connecting: Connecting,
     /// How the generator itself runs.
     pub generator: Generator,
+    /// What happens to clients.
+    pub disturbances: Vec<Disturbance>,
 }
 
 /// What is published.
@@ -238,6 +242,7 @@ struct Draft {
     drain: Duration,
     identity: Identity,
     common: CommonArgs,
+    disturbances: Vec<Disturbance>,
 }
 
 impl Draft {
@@ -256,6 +261,7 @@ impl Draft {
             warmup: time(|args| args.warmup),
             drain: time(|args| args.drain),
             common: common.clone(),
+            disturbances: Vec::new(),
         })
     }
 
@@ -281,9 +287,11 @@ impl Draft {
                 sources: sources(common, remote, clients)?,
             },
             generator: generator(common)?,
+            disturbances: self.disturbances,
         };
         debug_assert!(plan.rate().is_none_or(|rate| rate <= RATE_MAX), "the range has been checked");
         plan.check()?;
+        plan.check_disturbances()?;
         Ok(plan)
     }
 }

@@ -7,6 +7,7 @@
 pub mod presets;
 
 use crate::cli::{Credit, duration, group, size};
+use crate::disturbance::{Disturb, Disturbance};
 use crate::scenario::{PublisherGroup, SubscriberGroup, check_filter, check_topic};
 use crate::schedule::RATE_MAX;
 use ringmq_wire::{QoS, Version};
@@ -127,6 +128,8 @@ pub struct Subscribers {
     /// QoS of the subscriptions, if not that of the messages.
     #[serde(default, deserialize_with = "some_qos")]
     pub qos: Option<QoS>,
+    /// What happens to them during the run.
+    pub disturb: Option<Disturb>,
     /// Group name of the shared subscription that they are members of.
     #[serde(default, deserialize_with = "share")]
     pub share: Option<String>,
@@ -165,6 +168,9 @@ impl Definition {
             }
             _ => {}
         }
+        for disturb in self.subscribers.iter().filter_map(|group| group.disturb.as_ref()) {
+            disturb.check().map_err(|problem| format!("[[subscribers]]: {problem}"))?;
+        }
         let mut subscribing = self.subscribers.iter().filter(|group| !group.filters.is_empty());
         if let Some(first) = subscribing.next()
             && let Some(other) = subscribing.find(|other| (&other.share, other.qos) != (&first.share, first.qos))
@@ -199,6 +205,20 @@ impl Definition {
             topics: group.topics,
         };
         self.subscribers.iter().map(group).collect()
+    }
+
+    /// What happens to these groups, which are those of [`Definition::subscriber_groups`].
+    #[must_use]
+    pub fn disturbances(&self, groups: &[SubscriberGroup]) -> Vec<Disturbance> {
+        let mut first = 0;
+        let mut found = Vec::new();
+        for (defined, group) in self.subscribers.iter().zip(groups) {
+            if let Some(disturb) = &defined.disturb {
+                found.push(Disturbance { disturb: disturb.clone(), first, group: group.count });
+            }
+            first += group.count;
+        }
+        found
     }
 
     /// The group whose filters are subscribed to, if any is: share and QoS are the same in all of them.
@@ -250,7 +270,7 @@ fn version<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Version>, D::Er
     }
 }
 
-fn time<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
+pub(crate) fn time<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
     duration(&String::deserialize(value)?).map_err(D::Error::custom)
 }
 

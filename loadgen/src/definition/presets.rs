@@ -40,6 +40,11 @@ pub const PRESETS: &[Preset] = presets![
     "background-connections",
     "retained-publishers",
     "small-receive-maximum",
+    "reconnect-storm",
+    "session-resume",
+    "take-over-storm",
+    "subscription-churn",
+    "slow-consumers",
 ];
 
 /// The name and text of a scenario: a preset's, or a file's.

@@ -20,6 +20,16 @@ pub(super) enum State {
     Ready,
     /// SUBSCRIBE is sent.
     Subscribing,
+    /// Disturbed: there is no connection, or none with a CONNECT yet, but there will be.
+    Away,
+    /// Disturbed: CONNECT is sent again.
+    Returning,
+    /// Disturbed: UNSUBSCRIBE is sent.
+    Unsubscribing,
+    /// Disturbed: SUBSCRIBE is sent again.
+    Resubscribing,
+    /// Disturbed: nothing is read.
+    Paused,
     /// The connection is no more, or never was.
     Gone,
 }
@@ -27,7 +37,7 @@ pub(super) enum State {
 impl State {
     /// Whether the session is up.
     pub(super) const fn is_open(self) -> bool {
-        matches!(self, Self::Ready | Self::Subscribing)
+        matches!(self, Self::Ready | Self::Subscribing | Self::Unsubscribing | Self::Resubscribing | Self::Paused)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Fleet;
 use super::client::{NO_CONNECTION, State};
+use super::takeover::SECOND;
 use crate::clock::NANOS_PER_MILLI;
 use crate::stage::Phase;
 use ringmq_core::machine::{CloseCause, CloseHow, Command, ConnId, Effects, Origin};
@@ -46,15 +47,21 @@ impl Fleet {
         }
         self.by_conn[at] = token as u32;
         let now = self.cx.clock.now();
+        let (index, is_second) = ((token & !SECOND) as usize, token & SECOND != 0);
+        if is_second && !self.second_opened(index, conn) {
+            fx.commands.push(Command::Close { conn, how: CloseHow::Abort });
+            return;
+        }
         let identity = &self.cx.plan.identity;
-        let index = token as usize;
         let name = match index.checked_sub(self.publishers.len()) {
             None => format!("{}p{}", identity.client_prefix, self.publishers[index].global),
             Some(subscriber) => format!("{}s{}", identity.client_prefix, self.subscribers[subscriber].global),
         };
         let client = &mut self.clients[index];
-        client.conn = conn.0;
-        client.state = State::Greeting;
+        if !is_second {
+            client.conn = conn.0;
+            client.state = if client.state == State::Away { State::Returning } else { State::Greeting };
+        }
         client.asked_ns = now;
         client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
         Connect {
@@ -76,16 +83,28 @@ impl Fleet {
     }
 
     /// TCP could not be connected.
-    pub(super) fn not_opened(&mut self, token: u64, error: i32) {
-        self.meter.error(format!("connecting: {}", io::Error::from_raw_os_error(error)));
-        self.settle_dial();
-        self.clients[token as usize].forget(State::Gone);
+    pub(super) fn not_opened(&mut self, token: u64, error: i32, fx: &mut Effects) {
+        let index = (token & !SECOND) as usize;
+        let conn = self.clients[index].conn;
+        if conn != NO_CONNECTION {
+            fx.commands.push(Command::Close { conn: ConnId(conn), how: CloseHow::Abort });
+        }
+        self.lose(index, format!("connecting: {}", io::Error::from_raw_os_error(error)), fx);
     }
 
     /// The server's answer.
-    pub(super) fn greeted(&mut self, index: usize, answer: &ConnAck<'_>, now: u64) -> Result<(), String> {
+    pub(super) fn greeted(
+        &mut self,
+        index: usize,
+        answer: &ConnAck<'_>,
+        now: u64,
+        fx: &mut Effects,
+    ) -> Result<(), String> {
         if answer.reason.is_error() {
             return Err(format!("CONNACK: {}", answer.reason));
+        }
+        if self.clients[index].state == State::Returning {
+            return self.welcomed(index, answer, now, fx);
         }
         let properties = &answer.properties;
         if let (Some(traffic), true) = (&self.cx.plan.traffic, index < self.publishers.len()) {
@@ -119,34 +138,43 @@ impl Fleet {
     }
 
     /// A connection ended without our asking.
-    pub(super) fn closed(&mut self, conn: ConnId, cause: CloseCause) {
+    pub(super) fn closed(&mut self, conn: ConnId, cause: CloseCause, fx: &mut Effects) {
         let index = self.by_conn[conn.0 as usize] as usize;
+        if conn.0 != self.clients[index].conn {
+            return self.closed_beside(index, fx);
+        }
+        if self.is_taken_over(index) {
+            return self.first_closed_early(index);
+        }
         let cause = match cause {
             CloseCause::Peer => "by the broker".into(),
             CloseCause::Error(number) => format!("by {}", io::Error::from_raw_os_error(number)),
         };
         let when = match self.clients[index].state {
-            State::Greeting => "before CONNACK, ",
-            State::Subscribing => "before SUBACK, ",
+            State::Greeting | State::Returning => "before CONNACK, ",
+            State::Subscribing | State::Resubscribing => "before SUBACK, ",
             _ => "",
         };
-        self.lose(index, format!("connection closed {when}{cause}"));
+        self.lose(index, format!("connection closed {when}{cause}"), fx);
     }
 
     /// The broker did something that ends the connection: closes it.
     #[cold]
     pub(super) fn fail(&mut self, index: usize, why: String, fx: &mut Effects) {
-        fx.commands.push(Command::Close { conn: self.clients[index].conn(), how: CloseHow::Abort });
-        self.lose(index, why);
+        if self.clients[index].conn != NO_CONNECTION {
+            fx.commands.push(Command::Close { conn: self.clients[index].conn(), how: CloseHow::Abort });
+        }
+        self.lose(index, why, fx);
     }
 
     /// Counts a connection that has ended too early, and takes the client out of whatever it was under way in.
-    fn lose(&mut self, index: usize, why: String) {
+    pub(super) fn lose(&mut self, index: usize, why: String, fx: &mut Effects) {
         self.meter.error(why);
+        self.give_up(index, fx);
         match self.clients[index].state {
-            State::Waiting | State::Gone => {}
+            State::Waiting | State::Away | State::Returning | State::Gone => {}
             State::Dialling | State::Greeting => self.settle_dial(),
-            State::Ready => self.open -= 1,
+            State::Ready | State::Unsubscribing | State::Resubscribing | State::Paused => self.open -= 1,
             State::Subscribing => {
                 self.open -= 1;
                 self.settle_subscription();
@@ -162,6 +190,7 @@ impl Fleet {
 
     /// Closes everything that is still open, at once.
     pub(super) fn abort(&mut self, fx: &mut Effects) {
+        self.end_ordeals(fx);
         for client in &mut self.clients {
             if client.conn != NO_CONNECTION {
                 fx.commands.push(Command::Close { conn: client.conn(), how: CloseHow::Abort });

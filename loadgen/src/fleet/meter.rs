@@ -1,5 +1,6 @@
 //! What one fleet measures besides the checks. Plain numbers of one thread, merged when the run is over.
 
+use super::disturbance_counts::DisturbanceCounts;
 use crate::latency::Latency;
 use crate::series::Series;
 use std::collections::BTreeMap;
@@ -13,8 +14,20 @@ pub struct Meter {
     pub connack: Latency,
     /// From SUBSCRIBE until SUBACK.
     pub subscribe: Latency,
+    /// From when a lost connection was meant to be back until its CONNACK.
+    pub reconnect: Latency,
+    /// From when a client was meant to be taken over until the CONNACK of its second connection.
+    pub takeover: Latency,
+    /// From UNSUBSCRIBE until UNSUBACK.
+    pub unsubscribe: Latency,
+    /// From SUBSCRIBE until SUBACK, where a client subscribes again.
+    pub resubscribe: Latency,
+    /// From CONNACK until the last message that was queued in the session.
+    pub replay: Latency,
     /// From when a message was due until a subscriber had it.
     pub end_to_end: Latency,
+    /// The same of subscribers that are not disturbed, in a run in which others are.
+    pub undisturbed: Latency,
     /// From when a QoS 1 or 2 message was due until its last acknowledgement.
     pub acknowledge: Latency,
     /// Open loop: from when a message was due until the generator looked at it.
@@ -43,6 +56,8 @@ pub struct Meter {
     pub busy_ns: u64,
     /// Time of turns without.
     pub idle_ns: u64,
+    /// Of each disturbance.
+    pub disturbances: Vec<DisturbanceCounts>,
     /// Everything that went wrong with connections, in words, with its count.
     pub errors: BTreeMap<String, u64>,
 }
@@ -56,12 +71,18 @@ impl Meter {
 
     /// All latencies by the names that reports and files use.
     #[must_use]
-    pub fn latencies(&self) -> [(&'static str, &Latency); 6] {
+    pub fn latencies(&self) -> [(&'static str, &Latency); 12] {
         [
             ("connect", &self.connect),
             ("connack", &self.connack),
             ("subscribe", &self.subscribe),
+            ("reconnect", &self.reconnect),
+            ("takeover", &self.takeover),
+            ("unsubscribe", &self.unsubscribe),
+            ("resubscribe", &self.resubscribe),
+            ("replay", &self.replay),
             ("end_to_end", &self.end_to_end),
+            ("end_to_end_undisturbed", &self.undisturbed),
             ("acknowledge", &self.acknowledge),
             ("generator_lag", &self.lag),
         ]
@@ -72,6 +93,16 @@ impl Meter {
         self.connect.merge(&other.connect);
         self.connack.merge(&other.connack);
         self.subscribe.merge(&other.subscribe);
+        for (mine, theirs) in [
+            (&mut self.reconnect, &other.reconnect),
+            (&mut self.takeover, &other.takeover),
+            (&mut self.unsubscribe, &other.unsubscribe),
+            (&mut self.resubscribe, &other.resubscribe),
+            (&mut self.replay, &other.replay),
+            (&mut self.undisturbed, &other.undisturbed),
+        ] {
+            mine.merge(theirs);
+        }
         self.end_to_end.merge(&other.end_to_end);
         self.acknowledge.merge(&other.acknowledge);
         self.lag.merge(&other.lag);
@@ -90,6 +121,10 @@ impl Meter {
             (&mut self.idle_ns, other.idle_ns),
         ] {
             *sum += part;
+        }
+        self.disturbances.resize_with(self.disturbances.len().max(other.disturbances.len()), Default::default);
+        for (mine, theirs) in self.disturbances.iter_mut().zip(&other.disturbances) {
+            mine.merge(theirs);
         }
         for (what, count) in other.errors {
             *self.errors.entry(what).or_default() += count;

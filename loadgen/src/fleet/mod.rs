@@ -10,25 +10,34 @@
 //! | `subscribe` | SUBSCRIBE and SUBACK |
 //! | `publish` | when a publisher may send, and its acknowledgements |
 //! | `receive` | cutting frames, deliveries and the subscriber's acknowledgements |
+//! | `ordeal` | which clients are disturbed, and when |
+//! | `disturb` | lost connections, changing subscriptions, pauses |
+//! | `takeover` | second connections |
 //! | `idle` | keep-alive and stalled windows |
-//! | `meter` | what is measured |
+//! | `meter`, `disturbance_counts` | what is measured |
 //!
-//! Absent: reconnecting. A lost connection is an error of the run.
+//! Absent: reconnecting unasked. A connection that is lost without the scenario's doing is an error of the run.
 
 mod client;
 mod dial;
+mod disturb;
+mod disturbance_counts;
 mod idle;
 mod meter;
+mod ordeal;
 mod publish;
 mod receive;
 mod subscribe;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
+pub use disturbance_counts::DisturbanceCounts;
 pub use meter::Meter;
 
 use crate::checks::Checks;
 use crate::clock::{Clock, NANOS_PER_MILLI};
+use crate::disturbance::nanos;
 use crate::payload::Template;
 use crate::plan::{Pace, Plan};
 use crate::scenario::Sources;
@@ -36,6 +45,7 @@ use crate::schedule::Schedule;
 use crate::stage::{Account, Event, Phase, Stage};
 use client::{Client, NO_CONNECTION, Publisher, State, Subscriber};
 use idle::Sweep;
+use ordeal::Ordeals;
 use ringmq_core::machine::{CloseHow, Command, Effects, Input, Machine, ShardId, Time};
 use ringmq_wire::{Disconnect, ReasonCode};
 use std::sync::Arc;
@@ -129,6 +139,9 @@ pub struct Fleet {
     schedule: Option<Schedule>,
     pace: Pace,
     account: Account,
+    ordeals: Ordeals,
+    /// When the measurement is meant to start, nanoseconds: the beginning of the traffic, and the warm-up.
+    traffic_ns: u64,
     /// What the stage was last told.
     accounted: Option<Account>,
     sweep: Sweep,
@@ -162,11 +175,17 @@ impl Fleet {
                 subscriber
             })
             .collect();
-        let checks = if scenario.share().is_some() {
+        let numbers: Vec<u32> = subscribers.iter().map(|subscriber| subscriber.global).collect();
+        let ordeals = Ordeals::new(&plan, publishers.len(), &numbers);
+        let mut checks = if scenario.share().is_some() {
             Checks::shared(streams, scenario.publishers() as usize)
         } else {
             Checks::plain(streams)
         };
+        let lenient = |subscriber: &Subscriber| plan.disturbances.iter().any(|it| it.may_lose(subscriber.global));
+        for subscriber in subscribers.iter().filter(|subscriber| lenient(subscriber)) {
+            checks.tolerate(subscriber.streams..subscriber.streams + subscriber.sources.count() as usize);
+        }
         let keep_alive = plan.identity.keep_alive;
         let clients = (0..publishers.len() + subscribers.len()).map(|_| Client::new(keep_alive)).collect();
         let size = plan.traffic.as_ref().map_or(crate::payload::COMPACT_HEADER_BYTES, |traffic| traffic.size);
@@ -179,7 +198,10 @@ impl Fleet {
             subscribers,
             by_conn: Vec::new(),
             checks,
-            meter: Meter::default(),
+            meter: Meter {
+                disturbances: vec![DisturbanceCounts::default(); plan.disturbances.len()],
+                ..Meter::default()
+            },
             phase: Phase::Prepare,
             reached: false,
             connect_schedule: None,
@@ -190,6 +212,8 @@ impl Fleet {
             schedule: None,
             pace,
             account: Account::default(),
+            ordeals,
+            traffic_ns: 0,
             accounted: None,
             sweep: Sweep::default(),
             active: false,
@@ -241,12 +265,13 @@ impl Fleet {
             Phase::Subscribe => self.subscribe(now, fx),
             Phase::Traffic => {
                 self.send_due(fx);
-                if self.open == 0 && !self.clients.is_empty() && !self.reached {
+                self.disturb(now, fx);
+                if self.open == 0 && self.ordeals.under_way == 0 && !self.clients.is_empty() && !self.reached {
                     self.reached = true;
                     self.tell(Event::Abandoned);
                 }
             }
-            Phase::Drain => {}
+            Phase::Drain => self.disturb(now, fx),
             Phase::Disconnect => self.disconnect(fx),
         }
         self.idle(now, fx);
@@ -266,9 +291,13 @@ impl Fleet {
                 let rate = self.cx.plan.connecting.rate;
                 self.connect_schedule = rate.map(|rate| Schedule::new(start, rate, self.cx.plan.clients(), everyone));
             }
-            Phase::Traffic => self.start_traffic(start, now, fx),
+            Phase::Traffic => {
+                self.traffic_ns = start.saturating_add(nanos(self.cx.plan.warmup));
+                self.start_traffic(start, now, fx);
+            }
             Phase::Drain => self.stop_traffic(),
-            Phase::Prepare | Phase::Subscribe | Phase::Disconnect => {}
+            Phase::Disconnect => self.end_ordeals(fx),
+            Phase::Prepare | Phase::Subscribe => {}
         }
     }
 
@@ -277,6 +306,7 @@ impl Fleet {
         (self.dialled.settled + self.subscribed.settled + self.disconnected) as u64
             + self.account.accounted
             + self.meter.acknowledged
+            + self.ordeals.steps
     }
 
     /// Reports the phase's work as done, once.
@@ -329,8 +359,8 @@ impl Machine for Fleet {
             Input::Mesh { bytes, .. } => self.credits_from_afar(bytes, fx),
             Input::Drained { conn } => self.drained(conn, fx),
             Input::Opened { conn, origin, .. } => self.opened(conn, origin, fx),
-            Input::ConnectFailed { token, error } => self.not_opened(token, error),
-            Input::Closed { conn, cause } => self.closed(conn, cause),
+            Input::ConnectFailed { token, error } => self.not_opened(token, error, fx),
+            Input::Closed { conn, cause } => self.closed(conn, cause, fx),
             Input::Stop => self.abort(fx),
         }
         self.active = true;

@@ -15,6 +15,9 @@ impl Fleet {
         // One reading of the clock for all these bytes: they have been received by now, and none of them much earlier.
         let now = self.cx.clock.now();
         let index = self.by_conn[conn.0 as usize] as usize;
+        if conn.0 != self.clients[index].conn {
+            return self.received_beside(index, conn, bytes, now, fx);
+        }
         let mut partial = std::mem::take(&mut self.clients[index].partial);
         let result = self.frames(index, &mut partial, bytes, now, fx);
         match result {
@@ -69,10 +72,10 @@ impl Fleet {
         let packet = decode(frame, version).map_err(|problem| format!("broker sent what cannot be read: {problem}"))?;
         let state = self.clients[index].state;
         if let Packet::ConnAck(answer) = packet {
-            if state != super::State::Greeting {
+            if !matches!(state, super::State::Greeting | super::State::Returning) {
                 return Err("broker sent a second CONNACK".into());
             }
-            return self.greeted(index, &answer, now);
+            return self.greeted(index, &answer, now, fx);
         }
         if !state.is_open() {
             return Err("broker sent something before CONNACK".into());
@@ -84,11 +87,12 @@ impl Fleet {
             Packet::PubComp(ack) => self.acknowledged(index, PacketType::PubComp, &ack, now, fx),
             Packet::PubRel(ack) => self.released(index, ack.packet_id, now, fx),
             Packet::SubAck(answer) => self.granted(index, &answer, now),
+            Packet::UnsubAck(answer) => self.ungranted(index, &answer, now, fx),
             Packet::PingResp => {
                 self.clients[index].pinged = false;
                 Ok(())
             }
-            Packet::Disconnect(goodbye) => Err(format!("DISCONNECT: {}", goodbye.reason)),
+            Packet::Disconnect(goodbye) => self.dismissed(index, &goodbye),
             _ => Err("broker sent a packet that only clients send".into()),
         }
     }
@@ -153,6 +157,12 @@ impl Fleet {
         }
         if self.cx.stage.measures(header.intended_ns) {
             self.meter.end_to_end.record(now.saturating_sub(header.intended_ns));
+            if self.ordeals.is_bystander(index) {
+                self.meter.undisturbed.record(now.saturating_sub(header.intended_ns));
+            }
+        }
+        if self.ordeals.replaying > 0 {
+            self.caught_up(index, position as usize, stream, now);
         }
         self.credit(header.publisher, credit, now, fx);
         Ok(())

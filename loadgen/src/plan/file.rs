@@ -65,6 +65,7 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
             })
         }
     };
+    let disturbances = definition.disturbances(&subscriber_groups);
     let quiet = traffic.is_none();
     let of_messages = traffic.as_ref().map_or(QoS::AtMostOnce, |traffic| traffic.qos);
     // An option for the messages' QoS is meant for what arrives as well.
@@ -78,9 +79,15 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
         subscription_qos,
         duration: args.duration.unwrap_or(definition.duration),
         warmup: unless_quiet(args.warmup, definition.warmup),
-        drain: unless_quiet(args.drain, definition.drain),
+        // Clients that are away have to come back, also where no messages are waited for.
+        drain: if disturbances.is_empty() {
+            unless_quiet(args.drain, definition.drain)
+        } else {
+            args.drain.unwrap_or(definition.drain)
+        },
         identity,
         common,
+        disturbances,
     })
 }
 

@@ -3,7 +3,10 @@
 //! Field names are stable: results are kept and compared over years. Add, never rename. All times are in the unit the
 //! name ends in. Absent: the rendering for people, which is in `table`.
 
+mod disturbances;
 mod table;
+
+pub use disturbances::DisturbanceResult;
 
 use crate::checks::Tally;
 use crate::fleet::Meter;
@@ -106,6 +109,9 @@ pub struct Report {
     /// The measured interval's whole seconds, in order.
     #[serde(default)]
     pub series: Vec<SecondResult>,
+    /// What happened to clients on purpose, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbances: Vec<DisturbanceResult>,
     /// The broker's processes, if any were named.
     pub broker: Option<BrokerResult>,
     /// The generator itself.
@@ -319,6 +325,12 @@ impl Report {
                 .filter(|(_, latency)| !latency.is_empty())
                 .map(|(name, latency)| (name.to_owned(), latency.encode()))
                 .collect(),
+            disturbances: plan
+                .disturbances
+                .iter()
+                .zip(&meter.disturbances)
+                .map(|(disturbance, counts)| DisturbanceResult::new(disturbance, counts))
+                .collect(),
             broker: named.then(|| BrokerResult {
                 pids: plan.pids.clone(),
                 cpu_s: tidy(broker_cpu.run_ns as f64 / 1e9),
@@ -373,6 +385,9 @@ impl Report {
         }
         if checks.damaged > 0 {
             failures.push(format!("{} messages damaged", checks.damaged));
+        }
+        if failed_clients == 0 {
+            failures.extend(self.disturbances.iter().flat_map(DisturbanceResult::failures));
         }
         let somebody_hears = (0..plan.scenario.publishers()).any(|publisher| plan.scenario.copies(publisher) > 0);
         if plan.traffic.is_some() && somebody_hears && failures.is_empty() && self.traffic.delivered == 0 {

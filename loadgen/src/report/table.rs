@@ -5,7 +5,7 @@ use crate::latency::Percentiles;
 use std::fmt::Write;
 
 /// Width of the column of names.
-const NAME_WIDTH: usize = 22;
+const NAME_WIDTH: usize = 25;
 
 /// Renders a report.
 pub(super) fn render(report: &Report) -> String {
@@ -33,6 +33,9 @@ pub(super) fn render(report: &Report) -> String {
     connect(&mut out, report);
     if scenario.publishers > 0 {
         traffic(&mut out, report);
+    }
+    for disturbance in &report.disturbances {
+        row(&mut out, disturbance.kind.name(), &disturbance.row());
     }
     if let Some(broker) = &report.broker {
         let each = broker.cpu_us_per_delivery.map_or_else(String::new, |each| format!(", {each:.3} us per delivery"));
@@ -76,6 +79,12 @@ fn traffic(out: &mut String, report: &Report) {
     row(out, "delivered", &rate(traffic.delivered, traffic.delivered_per_second));
     let checks = &report.checks;
     let mut text = format!("{} lost, {} duplicates, {} reordered", checks.lost, checks.duplicates, checks.reordered);
+    if checks.missed > 0 {
+        let _ = write!(text, ", {} missed while away", checks.missed);
+    }
+    if checks.dropped > 0 {
+        let _ = write!(text, ", {} dropped for slow readers", checks.dropped);
+    }
     if checks.damaged > 0 {
         let _ = write!(text, ", {} damaged", checks.damaged);
     }
@@ -117,11 +126,17 @@ fn generator(out: &mut String, report: &Report) {
 }
 
 fn latencies(out: &mut String, report: &Report) {
-    const NAMES: [(&str, &str); 6] = [
+    const NAMES: [(&str, &str); 12] = [
         ("connect", "TCP to CONNACK"),
         ("connack", "CONNECT to CONNACK"),
         ("subscribe", "SUBSCRIBE to SUBACK"),
+        ("reconnect", "lost to CONNACK"),
+        ("takeover", "take-over to CONNACK"),
+        ("unsubscribe", "UNSUBSCRIBE to UNSUBACK"),
+        ("resubscribe", "SUBSCRIBE again"),
+        ("replay", "CONNACK to caught up"),
         ("end_to_end", "end to end"),
+        ("end_to_end_undisturbed", "  of the undisturbed"),
         ("acknowledge", "publish to ack"),
         ("generator_lag", "generator lag"),
     ];

@@ -1,7 +1,7 @@
 //! A TCP relay in front of a broker that does to messages what a broken broker would.
 //!
-//! Only PUBLISH packets on their way to a subscriber are touched, and only the one with the given number on its
-//! connection, counted from 0.
+//! Only what the broker sends is touched; of PUBLISH packets only the one with the given number on its connection,
+//! counted from 0.
 
 use ringmq_wire::{Cut, MAX_PACKET_LEN, PacketType, cut};
 use std::io::{Read, Write};
@@ -19,6 +19,10 @@ pub(crate) enum Tampering {
     Delay,
     /// Its last byte is changed.
     Damage,
+    /// Nothing; but when the broker closes a connection, the client does not hear of it.
+    KeepOpen,
+    /// Nothing; but CONNACK never says that a session is present.
+    ForgetSession,
 }
 
 /// Starts a relay to the broker on `port`; returns the relay's port. Its threads end with the test program.
@@ -55,14 +59,19 @@ fn tamper(mut from: TcpStream, mut to: TcpStream, tampering: Tampering, number: 
         waiting.extend_from_slice(&chunk[..received]);
         let mut out = Vec::new();
         while let Ok(Cut::Frame(frame, used)) = cut(&waiting, MAX_PACKET_LEN) {
-            let is_message = frame.packet_type() == Some(PacketType::Publish);
+            let frame_type = frame.packet_type();
+            let is_message = frame_type == Some(PacketType::Publish);
             let mut packet: Vec<u8> = waiting.drain(..used).collect();
+            if frame_type == Some(PacketType::ConnAck) && matches!(tampering, Tampering::ForgetSession) {
+                packet[2] = 0;
+            }
             if is_message && count == number {
                 match tampering {
                     Tampering::Drop => packet.clear(),
                     Tampering::Repeat => packet.extend_from_within(..),
                     Tampering::Delay => delayed = std::mem::take(&mut packet),
                     Tampering::Damage => *packet.last_mut().unwrap() ^= 1,
+                    Tampering::KeepOpen | Tampering::ForgetSession => {}
                 }
             }
             out.extend_from_slice(&packet);
@@ -75,5 +84,7 @@ fn tamper(mut from: TcpStream, mut to: TcpStream, tampering: Tampering, number: 
             break;
         }
     }
-    let _ = to.shutdown(Shutdown::Write);
+    if !matches!(tampering, Tampering::KeepOpen) {
+        let _ = to.shutdown(Shutdown::Write);
+    }
 }

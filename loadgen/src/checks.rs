@@ -250,6 +250,16 @@ impl Checks {
         }
     }
 
+    /// Counts a retained message that a SUBSCRIBE has brought, for the first time or again.
+    pub fn record_retained(&mut self, fresh: bool) {
+        *(if fresh { &mut self.tally.delivered } else { &mut self.tally.duplicates }) += 1;
+    }
+
+    /// Counts retained messages that a SUBSCRIBE should have brought and has not.
+    pub fn lose(&mut self, count: u64) {
+        self.tally.lost += count;
+    }
+
     /// Counts the losses of these streams apart.
     pub fn tolerate(&mut self, streams: Range<usize>) {
         self.tolerated.push(streams);

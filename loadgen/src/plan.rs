@@ -55,6 +55,8 @@ pub struct Plan {
     pub generator: Generator,
     /// What happens to clients.
     pub disturbances: Vec<Disturbance>,
+    /// Publishers that send one retained message before anybody subscribes; those with the highest numbers.
+    pub retained: u32,
 }
 
 /// What is published.
@@ -193,12 +195,18 @@ impl Plan {
         self.generator.cores.len()
     }
 
-    /// Messages a second, if the loop is open.
+    /// Publishers that send while the run goes on.
+    #[must_use]
+    pub fn live_publishers(&self) -> u32 {
+        self.scenario.publishers() - self.retained
+    }
+
+    /// Messages a second, if the loop is open and there are any.
     #[must_use]
     pub fn rate(&self) -> Option<u64> {
         match self.traffic.as_ref()?.pace {
-            Pace::Rate { per_second } => Some(per_second),
-            Pace::Window { .. } => None,
+            Pace::Rate { per_second } if self.live_publishers() > 0 => Some(per_second),
+            Pace::Rate { .. } | Pace::Window { .. } => None,
         }
     }
 
@@ -243,6 +251,7 @@ struct Draft {
     identity: Identity,
     common: CommonArgs,
     disturbances: Vec<Disturbance>,
+    retained: u32,
 }
 
 impl Draft {
@@ -262,6 +271,7 @@ impl Draft {
             drain: time(|args| args.drain),
             common: common.clone(),
             disturbances: Vec::new(),
+            retained: 0,
         })
     }
 
@@ -288,6 +298,7 @@ impl Draft {
             },
             generator: generator(common)?,
             disturbances: self.disturbances,
+            retained: self.retained,
         };
         debug_assert!(plan.rate().is_none_or(|rate| rate <= RATE_MAX), "the range has been checked");
         plan.check()?;
@@ -306,8 +317,16 @@ impl Plan {
                 "more than {COMPACT_PUBLISHERS_MAX} publishers need {FULL_HEADER_BYTES}-byte payloads"
             ));
         }
+        if self.retained > 0 && traffic.qos == QoS::AtMostOnce {
+            return Err("retained messages need qos 1 or 2: the acknowledgement says that they are stored".into());
+        }
+        if self.retained > 0 && self.scenario.share().is_some() {
+            return Err("shared subscriptions bring no retained messages [MQTT-3.3.1-9]".into());
+        }
         let bounded = !matches!(traffic.pace, Pace::Window { until_acknowledged: false, .. });
-        if !bounded && let Some(unheard) = (0..publishers).find(|publisher| self.scenario.copies(*publisher) == 0) {
+        if !bounded
+            && let Some(unheard) = (0..self.live_publishers()).find(|publisher| self.scenario.copies(*publisher) == 0)
+        {
             return Err(format!(
                 "nobody subscribes to {}, so that no delivery would ever close its publisher's window: use a rate, or \
                  QoS 1 and let acknowledgements count",

@@ -255,6 +255,9 @@ impl Conductor<'_> {
         let before = self.sample()?.broker;
         samples.connect_time = self.pass(Phase::Connect, timeout)?;
         samples.connect_cpu_ns = self.sample()?.broker.since(&before).run_ns;
+        if self.plan.retained > 0 && !self.hopeless() {
+            self.pass(Phase::Retain, timeout)?;
+        }
         if !self.hopeless() {
             samples.subscribe_time = self.pass(Phase::Subscribe, timeout)?;
         }

@@ -15,6 +15,8 @@ pub enum Phase {
     Prepare,
     /// Open connections and wait for every CONNACK.
     Connect,
+    /// Store the retained messages and wait for every acknowledgement.
+    Retain,
     /// Subscribe and wait for every SUBACK.
     Subscribe,
     /// Send; or hold the connections.
@@ -26,8 +28,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 6] =
-        [Self::Prepare, Self::Connect, Self::Subscribe, Self::Traffic, Self::Drain, Self::Disconnect];
+    const ALL: [Self; 7] =
+        [Self::Prepare, Self::Connect, Self::Retain, Self::Subscribe, Self::Traffic, Self::Drain, Self::Disconnect];
 }
 
 /// What a thread tells the main thread.

@@ -99,6 +99,22 @@ fn slow_readers_get_their_messages_late() {
     }
 }
 
+#[test]
+fn every_subscription_brings_every_retained_message() {
+    for broker in brokers() {
+        for qos in [1, 2] {
+            let line =
+                format!("run retained-storm --scale 0.05 --rate 200 --duration 1500ms --warmup 100ms --qos {qos}");
+            let (report, code, errors) = run(&line, broker.port);
+            assert!(report.errors.is_empty() && matches!(code, 0 | 3), "`{line}` ended with {code}: {errors}");
+            // 10 subscribers of 25 messages, at first and in the storm, and 10 pairs.
+            assert_eq!(report.checks.delivered, 2 * 10 * 25 + report.traffic.sent_in_all, "`{line}`");
+            assert_eq!((report.checks.lost, report.checks.duplicates, report.checks.missed), (0, 0, 0));
+            assert_eq!((report.disturbances[0].recovered, report.latency["retained"].count), (10, 20));
+        }
+    }
+}
+
 /// A file with one disturbed and one undisturbed pair, 20 messages a second each.
 fn scenario(disturb: &str, keys: &str) -> PathBuf {
     let text = format!(
@@ -107,6 +123,18 @@ fn scenario(disturb: &str, keys: &str) -> PathBuf {
          [[subscribers]]\ncount = 1\nfilters = [\"a/0\"]\ndisturb = {disturb}\n\
          [[subscribers]]\ncount = 1\nfilters = [\"a/1\"]\n"
     );
+    scenario_file(&text)
+}
+
+fn run_text(text: &str, port: u16) -> (Report, i32, String) {
+    let file = scenario_file(text);
+    let result = run(&format!("run {} --warmup 0s --drain 1s", file.display()), port);
+    std::fs::remove_file(file).unwrap();
+    result
+}
+
+/// A file that no other test uses.
+fn scenario_file(text: &str) -> PathBuf {
     let number = std::thread::current().id();
     let file = std::env::temp_dir().join(format!("loadgen-disturbed-{}-{number:?}.toml", std::process::id()));
     std::fs::write(&file, text).unwrap();
@@ -138,6 +166,26 @@ fn a_session_that_loses_a_queued_message_fails() {
         "{errors}"
     );
     assert!(report.errors.is_empty(), "later messages have arrived: {errors}");
+}
+
+#[test]
+fn a_retained_message_that_does_not_come_fails() {
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
+    for (disturb, number, lost) in [("", 3, 1), ("disturb = { kind = \"resubscribe\", at = \"300ms\" }", 13, 1)] {
+        let text = format!(
+            "description = \"a store\"\nduration = \"1s\"\n[messages]\nqos = 1\n\
+             [[publishers]]\ncount = 10\ntopic = \"a/%i\"\nretained = true\n\
+             [[subscribers]]\ncount = 1\nfilters = [\"a/+\"]\n{disturb}\n"
+        );
+        let file = scenario_file(&text);
+        let port = relay(broker.port, Tampering::Drop, number);
+        let line = format!("run {} --warmup 0s --drain 300ms", file.display());
+        let (report, code, errors) = run(&line, port);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((code, report.checks.lost), (1, lost), "{errors}");
+        let (_, code, errors) = run_text(&text, broker.port);
+        assert_eq!(code, 0, "without the relay: {errors}");
+    }
 }
 
 #[test]

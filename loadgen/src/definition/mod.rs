@@ -107,6 +107,9 @@ pub struct Publishers {
     /// How many values `%t` takes.
     #[serde(default = "one", deserialize_with = "count")]
     pub topics: u32,
+    /// Each sends one retained message before anybody subscribes, and no other.
+    #[serde(default)]
+    pub retained: bool,
 }
 
 /// A group of subscribers.
@@ -185,7 +188,14 @@ impl Definition {
         Ok(())
     }
 
-    /// Groups of publishers, `scale` times as many, at least one each.
+    /// Publishers of retained messages, `scale` times as many.
+    #[must_use]
+    pub fn retained(&self, scale: f64) -> u32 {
+        let counts = self.publishers.iter().filter(|group| group.retained);
+        counts.map(|group| scaled(group.count, group.scaled, scale)).fold(0, u32::saturating_add)
+    }
+
+    /// Groups of publishers, `scale` times as many, at least one each; those of retained messages come last.
     #[must_use]
     pub fn publisher_groups(&self, scale: f64) -> Vec<PublisherGroup> {
         let group = |group: &Publishers| PublisherGroup {
@@ -193,7 +203,8 @@ impl Definition {
             topic: group.topic.clone(),
             topics: group.topics,
         };
-        self.publishers.iter().map(group).collect()
+        let (last, first): (Vec<_>, Vec<_>) = self.publishers.iter().partition(|group| group.retained);
+        first.into_iter().chain(last).map(group).collect()
     }
 
     /// Groups of subscribers, `scale` times as many, at least one each.

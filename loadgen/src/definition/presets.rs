@@ -45,6 +45,7 @@ pub const PRESETS: &[Preset] = presets![
     "take-over-storm",
     "subscription-churn",
     "slow-consumers",
+    "retained-storm",
 ];
 
 /// The name and text of a scenario: a preset's, or a file's.
@@ -96,11 +97,12 @@ pub fn describe(wanted: &str) -> Result<String, String> {
     let (name, text) = find(wanted)?;
     let definition = Definition::read(wanted, &text)?;
     let publishers: u64 = definition.publishers.iter().map(|group| u64::from(group.count)).sum();
+    let live = publishers - u64::from(definition.retained(1.0));
     let subscribers: u64 = definition.subscribers.iter().map(|group| u64::from(group.count)).sum();
     let pace = match &definition.messages {
         None => "no messages".into(),
         Some(messages) => match (messages.rate_per_publisher, messages.window) {
-            (Some(rate), _) => format!("{} messages a second in all", rate * publishers as f64),
+            (Some(rate), _) => format!("{} messages a second in all", rate * live as f64),
             (None, window) => {
                 format!("{} messages in flight per publisher", window.unwrap_or(crate::plan::WINDOW_DEFAULT))
             }

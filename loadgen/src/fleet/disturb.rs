@@ -40,10 +40,11 @@ impl Fleet {
     }
 
     fn hit(&mut self, hit: Hit, fx: &mut Effects) {
+        let waits = self.awaits_retained(self.ordeals.all[hit.ordeal].client);
         let ordeal = &mut self.ordeals.all[hit.ordeal];
         let (index, part) = (ordeal.client, ordeal.part);
         let counts = &mut self.meter.disturbances[part];
-        if ordeal.under_way || self.clients[index].state != State::Ready {
+        if waits || ordeal.under_way || self.clients[index].state != State::Ready {
             counts.skipped += 1;
             return;
         }
@@ -260,7 +261,9 @@ impl Fleet {
             self.meter.resubscribe.record(now.saturating_sub(self.clients[index].asked_ns));
         }
         self.excuse(index);
-        self.recovered(ordeal, now);
+        if !self.awaits_retained(index) {
+            self.recovered(ordeal, now);
+        }
     }
 
     /// What has been sent until now, and not received, the broker did not have to deliver to this client.
@@ -314,6 +317,7 @@ impl Fleet {
                 _ if first_left => "its first connection was not closed",
                 State::Unsubscribing => "UNSUBACK did not come",
                 State::Resubscribing => "SUBACK did not come",
+                State::Ready if self.awaits_retained(index) => "not all retained messages came",
                 State::Ready if entry.behind > 0 => "not all messages of its session came",
                 _ => "CONNACK did not come",
             };

@@ -22,6 +22,8 @@ pub struct Meter {
     pub unsubscribe: Latency,
     /// From SUBSCRIBE until SUBACK, where a client subscribes again.
     pub resubscribe: Latency,
+    /// From SUBSCRIBE until the last retained message.
+    pub retained: Latency,
     /// From CONNACK until the last message that was queued in the session.
     pub replay: Latency,
     /// From when a message was due until a subscriber had it.
@@ -71,7 +73,7 @@ impl Meter {
 
     /// All latencies by the names that reports and files use.
     #[must_use]
-    pub fn latencies(&self) -> [(&'static str, &Latency); 12] {
+    pub fn latencies(&self) -> [(&'static str, &Latency); 13] {
         [
             ("connect", &self.connect),
             ("connack", &self.connack),
@@ -81,6 +83,7 @@ impl Meter {
             ("unsubscribe", &self.unsubscribe),
             ("resubscribe", &self.resubscribe),
             ("replay", &self.replay),
+            ("retained", &self.retained),
             ("end_to_end", &self.end_to_end),
             ("end_to_end_undisturbed", &self.undisturbed),
             ("acknowledge", &self.acknowledge),
@@ -99,6 +102,7 @@ impl Meter {
             (&mut self.unsubscribe, &other.unsubscribe),
             (&mut self.resubscribe, &other.resubscribe),
             (&mut self.replay, &other.replay),
+            (&mut self.retained, &other.retained),
             (&mut self.undisturbed, &other.undisturbed),
         ] {
             mine.merge(theirs);

@@ -12,6 +12,7 @@
 //! | `receive` | cutting frames, deliveries and the subscriber's acknowledgements |
 //! | `ordeal` | which clients are disturbed, and when |
 //! | `disturb` | lost connections, changing subscriptions, pauses |
+//! | `retain` | storing retained messages, and getting them |
 //! | `takeover` | second connections |
 //! | `idle` | keep-alive and stalled windows |
 //! | `meter`, `disturbance_counts` | what is measured |
@@ -27,6 +28,7 @@ mod meter;
 mod ordeal;
 mod publish;
 mod receive;
+mod retain;
 mod subscribe;
 mod takeover;
 #[cfg(test)]
@@ -46,6 +48,7 @@ use crate::stage::{Account, Event, Phase, Stage};
 use client::{Client, NO_CONNECTION, Publisher, State, Subscriber};
 use idle::Sweep;
 use ordeal::Ordeals;
+use retain::Awaited;
 use ringmq_core::machine::{CloseHow, Command, Effects, Input, Machine, ShardId, Time};
 use ringmq_wire::{Disconnect, ReasonCode};
 use std::sync::Arc;
@@ -140,6 +143,10 @@ pub struct Fleet {
     pace: Pace,
     account: Account,
     ordeals: Ordeals,
+    /// Publishers whose retained message is sent, or who have none.
+    retained: usize,
+    /// By subscriber; empty if nothing is retained.
+    awaited: Vec<Awaited>,
     /// When the measurement is meant to start, nanoseconds: the beginning of the traffic, and the warm-up.
     traffic_ns: u64,
     /// What the stage was last told.
@@ -186,6 +193,12 @@ impl Fleet {
         for subscriber in subscribers.iter().filter(|subscriber| lenient(subscriber)) {
             checks.tolerate(subscriber.streams..subscriber.streams + subscriber.sources.count() as usize);
         }
+        let live = plan.live_publishers();
+        let awaited = if plan.retained == 0 {
+            Vec::new()
+        } else {
+            subscribers.iter().map(|subscriber| Awaited::new(&subscriber.sources, live)).collect()
+        };
         let keep_alive = plan.identity.keep_alive;
         let clients = (0..publishers.len() + subscribers.len()).map(|_| Client::new(keep_alive)).collect();
         let size = plan.traffic.as_ref().map_or(crate::payload::COMPACT_HEADER_BYTES, |traffic| traffic.size);
@@ -213,6 +226,8 @@ impl Fleet {
             pace,
             account: Account::default(),
             ordeals,
+            retained: 0,
+            awaited,
             traffic_ns: 0,
             accounted: None,
             sweep: Sweep::default(),
@@ -225,7 +240,8 @@ impl Fleet {
 
     /// What the fleet found out; for when the driver has ended.
     #[must_use]
-    pub fn into_outcome(self) -> Outcome {
+    pub fn into_outcome(mut self) -> Outcome {
+        self.checks.lose(self.awaited.iter().map(|awaited| awaited.missing() as u64).sum());
         Outcome {
             sent: self.publishers.iter().map(|publisher| (publisher.global, publisher.sequence)).collect(),
             subscribers: self
@@ -262,6 +278,7 @@ impl Fleet {
         match self.phase {
             Phase::Prepare => self.reach(true),
             Phase::Connect => self.dial(now, fx),
+            Phase::Retain => self.retain(now, fx),
             Phase::Subscribe => self.subscribe(now, fx),
             Phase::Traffic => {
                 self.send_due(fx);
@@ -297,7 +314,7 @@ impl Fleet {
             }
             Phase::Drain => self.stop_traffic(),
             Phase::Disconnect => self.end_ordeals(fx),
-            Phase::Prepare | Phase::Subscribe => {}
+            Phase::Prepare | Phase::Retain | Phase::Subscribe => {}
         }
     }
 

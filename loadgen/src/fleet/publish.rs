@@ -9,6 +9,7 @@ use super::{Fleet, Home};
 use crate::clock::NANOS_PER_MILLI;
 use crate::plan::Pace;
 use crate::schedule::Schedule;
+use crate::stage::Phase;
 use ringmq_core::machine::{ConnId, Effects, HIGH_WATER_BYTES, Lane};
 use ringmq_wire::{Ack, PacketType, PublishOut, QoS, ReasonCode, encode_ack};
 
@@ -24,14 +25,20 @@ impl Fleet {
         let Some(traffic) = &self.cx.plan.traffic else { return };
         match self.pace {
             Pace::Rate { per_second } => {
-                let mine = self.publishers.iter().map(|publisher| publisher.global).collect();
-                let publishers = self.cx.plan.scenario.publishers();
+                let publishers = self.cx.plan.live_publishers();
+                let mine: Vec<u32> = self.publishers.iter().map(|publisher| publisher.global).collect();
+                let mine: Vec<u32> = mine.into_iter().filter(|publisher| *publisher < publishers).collect();
+                if publishers == 0 {
+                    return;
+                }
                 let schedule = Schedule::new(start_ns, per_second, publishers, mine);
                 self.schedule = Some(schedule.in_bursts(traffic.burst));
             }
             Pace::Window { .. } => {
-                for publisher in 0..self.publishers.len() {
-                    self.pump(publisher, now, fx);
+                for local in 0..self.publishers.len() {
+                    if self.publishers[local].global < self.cx.plan.live_publishers() {
+                        self.pump(local, now, fx);
+                    }
                 }
             }
         }
@@ -171,8 +178,10 @@ impl Fleet {
             (PacketType::PubRec, QoS::ExactlyOnce, Step::Published) => ack.reason.is_error(),
             _ => return Err(format!("{kind:?} for a packet identifier that is not in that state")),
         };
-        // While its subscribers are away by the scenario's doing; what should have come is still found missing.
-        let unheard = ack.reason == ReasonCode::NO_MATCHING_SUBSCRIBERS && !self.ordeals.parts.is_empty();
+        // Nobody has subscribed yet, or all are away by the scenario's doing; what should have come is found missing
+        // all the same.
+        let unheard = ack.reason == ReasonCode::NO_MATCHING_SUBSCRIBERS
+            && (!self.ordeals.parts.is_empty() || self.phase == Phase::Retain);
         if ack.reason != ReasonCode::SUCCESS && !unheard {
             self.meter.error(format!("{kind:?}: {}", ack.reason));
         }

@@ -140,6 +140,10 @@ impl Fleet {
         let Some(position) = subscriber.sources.position(header.publisher) else {
             return Err(format!("message of publisher {} delivered to the wrong subscriber", header.publisher));
         };
+        if header.publisher >= self.cx.plan.live_publishers() {
+            self.delivered_retained(index, position, publish.retain, now);
+            return Ok(());
+        }
         let stream = subscriber.streams + position as usize;
         let shared = self.cx.plan.scenario.share().is_some();
         let credit = match self.checks.record(stream, header.publisher, header.sequence) {

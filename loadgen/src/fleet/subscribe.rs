@@ -46,6 +46,7 @@ impl Fleet {
         client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
         client.asked_ns = now;
         client.state = asked;
+        self.await_retained(index, now);
         true
     }
 

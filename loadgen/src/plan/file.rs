@@ -30,6 +30,8 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
     let clients = u32::try_from(clients).map_err(|_| "more than 2^32 clients")?;
     let publishers: u32 = publisher_groups.iter().map(|group| group.count).sum();
 
+    let retained = definition.retained(args.scale);
+
     let run = run_number();
     let identity = identity(&common, run, clients)?;
     let share = definition.subscribing().and_then(|group| group.share.clone());
@@ -40,13 +42,15 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
         None => None,
         Some(messages) => {
             let qos = args.qos.map_or(messages.qos, qos);
-            let in_file = messages.rate_per_publisher.map(|rate| rate * f64::from(publishers));
+            let in_file = messages.rate_per_publisher.map(|rate| rate * f64::from(publishers - retained));
             let rate = match (args.rate, args.window) {
                 (Some(rate), _) => Some(rate as f64),
                 (None, Some(_)) => None,
                 (None, None) => in_file,
             };
             let pace = match rate.map(f64::round) {
+                // Nothing is sent.
+                _ if publishers == retained => Pace::Rate { per_second: 1 },
                 Some(rate) if rate < 1.0 || rate > RATE_MAX as f64 => {
                     return Err(format!("all publishers together must send 1 to {RATE_MAX} messages a second"));
                 }
@@ -88,6 +92,7 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
         identity,
         common,
         disturbances,
+        retained,
     })
 }
 

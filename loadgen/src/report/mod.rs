@@ -164,6 +164,9 @@ pub struct Parameters {
     pub credit: Option<String>,
     /// RETAIN.
     pub retain: bool,
+    /// Publishers whose only message is retained before anybody subscribes.
+    #[serde(default)]
+    pub retained: u32,
     /// Keep-alive, seconds.
     pub keep_alive_s: u16,
     /// Connections a second.
@@ -389,7 +392,7 @@ impl Report {
         if failed_clients == 0 {
             failures.extend(self.disturbances.iter().flat_map(DisturbanceResult::failures));
         }
-        let somebody_hears = (0..plan.scenario.publishers()).any(|publisher| plan.scenario.copies(publisher) > 0);
+        let somebody_hears = (0..plan.live_publishers()).any(|publisher| plan.scenario.copies(publisher) > 0);
         if plan.traffic.is_some() && somebody_hears && failures.is_empty() && self.traffic.delivered == 0 {
             failures.push("nothing was delivered".into());
         }
@@ -488,6 +491,7 @@ fn parameters(plan: &Plan) -> Parameters {
         window,
         credit,
         retain: traffic.is_some_and(|traffic| traffic.retain),
+        retained: plan.retained,
         keep_alive_s: plan.identity.keep_alive,
         connect_rate: plan.connecting.rate,
         warmup_s: plan.warmup.as_secs_f64(),

@@ -5,7 +5,7 @@ use crate::latency::Percentiles;
 use std::fmt::Write;
 
 /// Width of the column of names.
-const NAME_WIDTH: usize = 25;
+const NAME_WIDTH: usize = 27;
 
 /// Renders a report.
 pub(super) fn render(report: &Report) -> String {
@@ -23,6 +23,7 @@ pub(super) fn render(report: &Report) -> String {
     if scenario.publishers > 0 {
         let pace = match (scenario.rate, scenario.window) {
             (Some(rate), _) => format!("open loop, {} messages/s", grouped(rate as f64)),
+            (None, None) => "nothing but retained messages".into(),
             (None, window) => format!("closed loop, {} in flight per publisher", window.unwrap_or(0)),
         };
         let (qos, granted) = (scenario.qos, scenario.subscription_qos);
@@ -126,7 +127,7 @@ fn generator(out: &mut String, report: &Report) {
 }
 
 fn latencies(out: &mut String, report: &Report) {
-    const NAMES: [(&str, &str); 12] = [
+    const NAMES: [(&str, &str); 13] = [
         ("connect", "TCP to CONNACK"),
         ("connack", "CONNECT to CONNACK"),
         ("subscribe", "SUBSCRIBE to SUBACK"),
@@ -135,6 +136,7 @@ fn latencies(out: &mut String, report: &Report) {
         ("unsubscribe", "UNSUBSCRIBE to UNSUBACK"),
         ("resubscribe", "SUBSCRIBE again"),
         ("replay", "CONNACK to caught up"),
+        ("retained", "SUBSCRIBE to all retained"),
         ("end_to_end", "end to end"),
         ("end_to_end_undisturbed", "  of the undisturbed"),
         ("acknowledge", "publish to ack"),

@@ -37,6 +37,8 @@ Examples:
     ringmq-loadgen fanout --subscribers 1000 --mqtt 5 --json results.jsonl
   100,000 idle clients with one subscription each, opened at 5,000 a second, held for a minute:
     ringmq-loadgen conn --clients 100000 --subscribe --connect-rate 5000 --duration 60s
+  A million clients and the broker's shards in one process, without sockets:
+    ringmq-loadgen conn --clients 1000000 --subscribe --simulated --broker-shards 2
   A scenario of the Open MQTT Benchmark Suite at a tenth of its size, for half a minute:
     ringmq-loadgen run p2p-50K-50K-50K-50K --scale 0.1 --duration 30s
 
@@ -269,6 +271,16 @@ pub struct CommonArgs {
     #[arg(long, value_name = "PID", action = ArgAction::Append, help_heading = "Broker")]
     pub pid: Vec<u32>,
 
+    /// Run the broker's shards in this process, joined with the clients by memory in the place of sockets
+    #[arg(long, help_heading = "Broker", conflicts_with_all = ["host", "port", "target", "pid", "ifaddr", "driver",
+          "direct"])]
+    pub simulated: bool,
+    /// Shards of the simulated broker, one thread each with its share of the clients, spread over --cores in turn
+    /// [default: one a core]
+    #[arg(long, value_name = "N", requires = "simulated", conflicts_with = "threads", help_heading = "Broker",
+          value_parser = clap::value_parser!(u8).range(1..=SHARDS_MAX as i64))]
+    pub broker_shards: Option<u8>,
+
     /// Protocol version: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0 [default: 4]
     #[arg(long, value_name = "3|4|5", value_parser = clap::value_parser!(u8).range(3..=5), help_heading = "Clients")]
     pub mqtt: Option<u8>,
@@ -466,6 +478,12 @@ mod tests {
             "run x --scale 0",
             "run x --scale nan",
             "run x --rate 1 --window 1",
+            "p2p --broker-shards 2",
+            "p2p --simulated --broker-shards 0",
+            "p2p --simulated --broker-shards 65",
+            "p2p --simulated --pid 1",
+            "p2p --simulated --target 127.0.0.1:1883",
+            "p2p --simulated --driver uring",
         ] {
             assert!(parse(line).is_err(), "accepted `{line}`");
         }

@@ -5,6 +5,7 @@
 //! [`cli`] (what was asked, perhaps a scenario file, see [`definition`]) -> [`plan`] (what will be done, with a [`scenario`]) -> [`run`] (threads and phases, over a
 //! shared [`stage`]) -> [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`], [`series`])
 //! -> [`report`] (what came of it, with [`procfs`]).
+//! With [`simulated`] the broker's shards are in the same process, without sockets.
 //!
 //! The generator tries hard not to be what it measures: threads spin while they measure, open-loop latency counts from
 //! the time a message was due, times are read when a message is really handled, every message is checked, and the
@@ -28,4 +29,5 @@ pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod series;
+pub mod simulated;
 pub mod stage;

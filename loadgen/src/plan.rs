@@ -10,6 +10,7 @@ use crate::disturbance::Disturbance;
 use crate::payload::{COMPACT_PUBLISHERS_MAX, FULL_HEADER_BYTES};
 use crate::scenario::{Conn, Fanin, Fanout, P2p, Reach, Scenario};
 use crate::schedule::RATE_MAX;
+use crate::simulated::Simulated;
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::DriverKind;
 use ringmq_wire::{QoS, Version};
@@ -47,6 +48,8 @@ pub struct Plan {
     pub remote: SocketAddr,
     /// The broker's processes.
     pub pids: Vec<u32>,
+    /// A broker in this process, in the place of `remote`.
+    pub simulated: Option<Simulated>,
     /// How clients introduce themselves.
     pub identity: Identity,
     /// How connections are opened.
@@ -289,6 +292,7 @@ impl Draft {
             drain: self.drain,
             remote,
             pids: common.pid.clone(),
+            simulated: common.simulated.then(Simulated::default),
             identity: self.identity,
             connecting: Connecting {
                 rate: common.connect_rate,
@@ -409,9 +413,14 @@ fn generator(common: &CommonArgs) -> Result<Generator, String> {
         None => vec![None],
         Some(list) => list.0.iter().copied().map(Some).collect(),
     };
-    let threads = common.threads.map_or(cores.len(), usize::from);
+    // In a simulated run each thread has a shard.
+    let (option, threads) = match common.broker_shards {
+        Some(shards) => ("--broker-shards", Some(shards)),
+        None => ("--threads", common.threads),
+    };
+    let threads = threads.map_or(cores.len(), usize::from);
     if threads < cores.len() {
-        return Err(format!("--threads {threads} leaves some of the {} cores without one", cores.len()));
+        return Err(format!("{option} {threads} leaves some of the {} cores without one", cores.len()));
     }
     let cores: Vec<Option<usize>> = cores.into_iter().cycle().take(threads).collect();
     if cores.len() > SHARDS_MAX {
@@ -502,6 +511,7 @@ mod tests {
             "p2p --driver monoio",
             "p2p --target nonsense",
             "p2p --ifaddr ::1",
+            "p2p --simulated --broker-shards 1 --cores 0,1",
         ] {
             assert!(plan(line).is_err(), "accepted `{line}`");
         }

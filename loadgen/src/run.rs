@@ -12,6 +12,7 @@ use crate::fleet::{Context, Directory, Fleet, Lent, Meter, Outcome};
 use crate::plan::Plan;
 use crate::procfs::{self, Memory, ProcessSample};
 use crate::report::{Findings, Report, Verdict};
+use crate::simulated::{self, Broker, Seat, Usage};
 use crate::stage::{Event, Phase, Stage};
 use ringmq_core::machine::ShardId;
 use ringmq_drive::{Control, Links, Options, Setup, links};
@@ -103,6 +104,9 @@ fn preflight(plan: &Plan) -> Result<Vec<String>, String> {
     for pid in &plan.pids {
         ProcessSample::take(*pid).map_err(|problem| format!("--pid {pid}: {problem}"))?;
     }
+    if plan.simulated.is_some() {
+        return Ok(Vec::new());
+    }
     if !plan.generator.direct {
         raise_open_files_limit(u64::from(plan.connections()) + FILES_BESIDES_CLIENTS)?;
     }
@@ -143,14 +147,18 @@ fn largest_table() -> u32 {
 }
 
 /// Runs all threads to the end.
-fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findings, String> {
+pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findings, String> {
     let threads = plan.threads();
     let stage = Arc::new(Stage::new(threads));
     let control = Control::new(threads).map_err(|problem| format!("cannot set up: {problem}"))?;
     let (events, told) = channel();
+    let size = plan.traffic.as_ref().map_or(0, |traffic| traffic.size);
+    let (broker, seats) = plan.simulated.map(|options| Broker::new(threads, options, size)).unzip();
+    let mut seats = seats.unwrap_or_default().into_iter();
     let directory = Arc::new(Directory::new(plan));
     let cx = Context { plan: Arc::clone(plan), stage: Arc::clone(&stage), directory, clock: Clock::start(), events };
-    let mut conductor = Conductor { plan, stage: &stage, clock: cx.clock, told, failed: 0 };
+    let simulated = broker.as_ref();
+    let mut conductor = Conductor { plan, stage: &stage, clock: cx.clock, told, failed: 0, simulated };
 
     let (samples, outcomes) = thread::scope(|scope| {
         let workers: Vec<_> = links(threads)
@@ -158,11 +166,13 @@ fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findings, String
             .enumerate()
             .map(|(thread, links)| {
                 let (cx, control) = (cx.clone(), control.clone());
-                scope.spawn(move || work(cx, thread, links, control))
+                let seat = simulated.zip(seats.next());
+                scope.spawn(move || work(cx, thread, links, control, seat))
             })
             .collect();
         let samples = conductor.conduct();
         control.request_stop();
+        simulated.inspect(|broker| broker.request_stop());
         let outcomes: Vec<Outcome> =
             workers.into_iter().map(|worker| worker.join().expect("a generator thread panicked")).collect();
         (samples, outcomes)
@@ -182,17 +192,25 @@ fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findings, String
     let (from, until) = stage.measured();
     let measured = Duration::from_nanos(if from == u64::MAX { 0 } else { until.min(cx.clock.now()) - from });
     let sent_in_all = sent.iter().sum();
-    Ok(Findings { tally: verification.finish(&sent), meter, measured, samples, warnings, sent_in_all })
+    let simulated = broker.map(|broker| {
+        let measured = samples.end.simulated.since(&samples.start.simulated);
+        broker.ended(samples.memory, samples.connect_simulated, measured)
+    });
+    Ok(Findings { tally: verification.finish(&sent), meter, measured, samples, warnings, sent_in_all, simulated })
 }
 
-/// One generator thread.
-fn work(cx: Context, thread: usize, links: Links, control: Control) -> Outcome {
+/// One generator thread, and in a simulated run a thread of the broker.
+fn work(cx: Context, thread: usize, links: Links, control: Control, seat: Option<(&Broker, Seat)>) -> Outcome {
     let (plan, events) = (Arc::clone(&cx.plan), cx.events.clone());
     let mut fleet = Fleet::new(cx, thread);
     if let Some(core) = plan.generator.cores[thread]
         && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
     {
         let _ = events.send(Event::Failed(format!("cannot run on processor {core}")));
+        return fleet.into_outcome();
+    }
+    if let Some((broker, seat)) = seat {
+        simulated::work(&mut fleet, seat, broker);
         return fleet.into_outcome();
     }
     let spin = if plan.generator.spin { Duration::MAX } else { Duration::ZERO };
@@ -212,6 +230,8 @@ pub struct Sample {
     pub broker: ProcessSample,
     /// This process.
     pub generator: ProcessSample,
+    /// What the shards of a simulated run have used.
+    pub simulated: Usage,
     /// TCP segments sent in this network namespace, both sides together on loopback.
     pub segments: Option<u64>,
 }
@@ -223,6 +243,8 @@ pub struct Samples {
     pub memory: [Memory; 3],
     /// Broker's CPU time while connections were opened, nanoseconds.
     pub connect_cpu_ns: u64,
+    /// What the shards of a simulated run used meanwhile.
+    pub connect_simulated: Usage,
     /// How long it took to open all connections.
     pub connect_time: Duration,
     /// How long it took to make all subscriptions.
@@ -243,6 +265,8 @@ struct Conductor<'a> {
     told: Receiver<Event>,
     /// Clients that have failed, as of the last phase.
     failed: usize,
+    /// The broker, if it is in this process.
+    simulated: Option<&'a Broker>,
 }
 
 impl Conductor<'_> {
@@ -252,9 +276,11 @@ impl Conductor<'_> {
         self.await_all(Phase::Prepare, timeout)?;
         samples.memory = [self.memory(); 3];
 
-        let before = self.sample()?.broker;
+        let before = self.sample()?;
         samples.connect_time = self.pass(Phase::Connect, timeout)?;
-        samples.connect_cpu_ns = self.sample()?.broker.since(&before).run_ns;
+        let after = self.sample()?;
+        samples.connect_cpu_ns = after.broker.since(&before.broker).run_ns;
+        samples.connect_simulated = after.simulated.since(&before.simulated);
         if self.plan.retained > 0 && !self.hopeless() {
             self.pass(Phase::Retain, timeout)?;
         }
@@ -294,10 +320,15 @@ impl Conductor<'_> {
             broker.add(&ProcessSample::take(*pid).map_err(|problem| format!("broker process {pid}: {problem}"))?);
         }
         let generator = ProcessSample::take(std::process::id()).unwrap_or_default();
-        Ok(Sample { broker, generator, segments: procfs::tcp_segments_sent() })
+        let simulated = self.simulated.map(Broker::usage).unwrap_or_default();
+        let segments = self.simulated.is_none().then(procfs::tcp_segments_sent).flatten();
+        Ok(Sample { broker, generator, simulated, segments })
     }
 
     fn memory(&self) -> Memory {
+        if self.simulated.is_some() {
+            return simulated::own_memory();
+        }
         let mut sum = Memory::default();
         for memory in self.plan.pids.iter().filter_map(|pid| Memory::take(*pid).ok()) {
             sum.rss_bytes += memory.rss_bytes;

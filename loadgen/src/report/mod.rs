@@ -4,9 +4,11 @@
 //! name ends in. Absent: the rendering for people, which is in `table`.
 
 mod disturbances;
+mod simulated;
 mod table;
 
 pub use disturbances::DisturbanceResult;
+pub use simulated::SimulatedResult;
 
 use crate::checks::Tally;
 use crate::fleet::Meter;
@@ -15,6 +17,7 @@ use crate::plan::{Pace, Plan};
 use crate::procfs;
 use crate::run::Samples;
 use crate::series::SecondResult;
+use crate::simulated::Ended;
 use ringmq_wire::QoS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,6 +38,9 @@ const BUSY_SHARE_MAX: f64 = 0.95;
 /// Above this share of waiting for a processor the generator's own delays show in the latencies.
 const WAIT_SHARE_MAX: f64 = 0.02;
 
+/// What stands for addresses, drivers and TCP's ways in the report of a run that had none.
+const SIMULATED: &str = "simulated";
+
 /// Everything that was found out.
 #[derive(Debug)]
 pub struct Findings {
@@ -50,6 +56,8 @@ pub struct Findings {
     pub warnings: Vec<String>,
     /// Messages sent in all of the run.
     pub sent_in_all: u64,
+    /// The broker, if it was in this process.
+    pub simulated: Option<Ended>,
 }
 
 /// How a run ended.
@@ -114,6 +122,9 @@ pub struct Report {
     pub disturbances: Vec<DisturbanceResult>,
     /// The broker's processes, if any were named.
     pub broker: Option<BrokerResult>,
+    /// The broker's half of a simulated run.
+    #[serde(default)]
+    pub simulated: Option<SimulatedResult>,
     /// The generator itself.
     pub generator: GeneratorResult,
     /// What went wrong with connections, and how often.
@@ -269,12 +280,14 @@ impl Report {
     /// Works out the result.
     #[must_use]
     pub fn new(plan: &Plan, findings: Findings) -> Self {
-        let Findings { tally, meter, measured, samples, warnings, sent_in_all } = findings;
+        let Findings { tally, meter, measured, samples, warnings, sent_in_all, simulated } = findings;
         let seconds = measured.as_secs_f64();
         let a_second = |count: u64| if seconds > 0.0 { tidy(count as f64 / seconds) } else { 0.0 };
         let per_delivery = |amount: f64| (meter.delivered > 0).then(|| tidy(amount / meter.delivered as f64));
         let broker_cpu = samples.end.broker.since(&samples.start.broker);
         let own_cpu = samples.end.generator.since(&samples.start.generator);
+        // In a simulated run the process has two halves.
+        let shards_ns = simulated.as_ref().map_or(0, |ended| ended.measured.cpu_ns);
         let named = !plan.pids.is_empty();
         let per_client = |amount: f64| (named && meter.connected > 0).then(|| tidy(amount / meter.connected as f64));
         let connect_s = samples.connect_time.as_secs_f64();
@@ -293,7 +306,7 @@ impl Report {
                 kernel: procfs::kernel_release(),
                 cpu: procfs::cpu_model(),
                 cpus: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
-                congestion_control: procfs::congestion_control(),
+                congestion_control: if simulated.is_some() { SIMULATED.into() } else { procfs::congestion_control() },
             },
             scenario: parameters(plan),
             verdict: Verdict::Passed,
@@ -344,12 +357,13 @@ impl Report {
                 rss_bytes: samples.memory[2].rss_bytes,
                 pss_bytes: samples.memory[2].pss_bytes,
             }),
+            simulated: simulated.map(|ended| SimulatedResult::new(plan, ended, &meter)),
             generator: GeneratorResult {
                 threads: plan.threads(),
                 cores: plan.generator.cores.clone(),
-                driver: plan.generator.driver.name().into(),
+                driver: if plan.simulated.is_some() { SIMULATED } else { plan.generator.driver.name() }.into(),
                 spin: plan.generator.spin,
-                cpu_us_per_delivery: per_delivery(own_cpu.run_ns as f64 / 1000.0),
+                cpu_us_per_delivery: per_delivery(own_cpu.run_ns.saturating_sub(shards_ns) as f64 / 1000.0),
                 busy_share: tidy(meter.busy_ns as f64 / turns.max(1) as f64),
                 busy_us_per_delivery: per_delivery(meter.busy_ns as f64 / 1000.0),
                 wait_share: tidy(own_cpu.wait_ns as f64 / (measured.as_nanos().max(1) as f64 * plan.threads() as f64)),
@@ -418,7 +432,7 @@ impl Report {
                 ));
             }
         }
-        if generator.busy_share > BUSY_SHARE_MAX && generator.spin {
+        if generator.busy_share > BUSY_SHARE_MAX && generator.spin && self.simulated.is_none() {
             self.warnings.push(format!(
                 "the generator was busy {:.0} % of the time and may have been the limit: give it more cores",
                 generator.busy_share * 100.0
@@ -478,7 +492,7 @@ fn parameters(plan: &Plan) -> Parameters {
     };
     Parameters {
         name: plan.scenario.name().into(),
-        target: plan.remote.to_string(),
+        target: if plan.simulated.is_some() { SIMULATED.into() } else { plan.remote.to_string() },
         mqtt: plan.identity.version.level(),
         publishers: plan.scenario.publishers(),
         subscribers: plan.scenario.subscribers(),
@@ -525,6 +539,7 @@ mod tests {
             samples: Samples::default(),
             warnings: Vec::new(),
             sent_in_all: 1000,
+            simulated: None,
         }
     }
 

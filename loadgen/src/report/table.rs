@@ -46,6 +46,7 @@ pub(super) fn render(report: &Report) -> String {
         let (rss, pss) = (mebibytes(broker.rss_bytes), mebibytes(broker.pss_bytes));
         row(&mut out, "broker memory", &format!("RSS {rss:.1} MiB, PSS {pss:.1} MiB"));
     }
+    simulated(&mut out, report);
     generator(&mut out, report);
     latencies(&mut out, report);
     let _ = writeln!(out);
@@ -96,6 +97,31 @@ fn traffic(out: &mut String, report: &Report) {
     if let Some(segments) = traffic.segments_per_delivery {
         row(out, "TCP segments", &format!("{segments:.3} per delivery"));
     }
+}
+
+fn simulated(out: &mut String, report: &Report) {
+    let Some(simulated) = &report.simulated else { return };
+    let mut text = format!("{}", simulated.broker_shards);
+    for (each, of) in [(simulated.connect_cpu_us, "connection"), (simulated.broker_cpu_us_per_delivery, "delivery")] {
+        if let Some(each) = each {
+            let _ = write!(text, ", CPU {each:.3} us per {of}");
+        }
+    }
+    if simulated.handed_over > 0 {
+        let _ = write!(text, ", {} connections handed over", grouped(simulated.handed_over as f64));
+    }
+    row(out, "shards (no kernel)", &text);
+    let (Some(broker), Some(generator)) = (simulated.broker_bytes_per_client, simulated.generator_bytes_per_client)
+    else {
+        return;
+    };
+    let whole = grouped(simulated.ready_pss_bytes as f64 / f64::from(1 << 20));
+    let text = format!(
+        "broker's half {} bytes per client, generator's {}; the process {whole} MiB when all were ready",
+        grouped(broker),
+        grouped(generator)
+    );
+    row(out, "memory", &text);
 }
 
 fn generator(out: &mut String, report: &Report) {

@@ -1,16 +1,21 @@
 //! The command line: what can be asked of the generator, checked as far as one option goes.
 //!
 //! Scripts depend on these names; add, never rename. What options mean together is checked in
-//! [`plan`](crate::plan). Absent: defaults that depend on the machine.
+//! [`plan`](crate::plan). Absent: defaults that depend on the machine, and how values are read, see `values`.
 
-use crate::payload::{COMPACT_HEADER_BYTES, PAYLOAD_BYTES_MAX};
+mod common;
+mod traffic;
+mod values;
+
+pub use common::CommonArgs;
+pub use traffic::{Credit, TrafficArgs};
+pub use values::CoreList;
+pub(crate) use values::{duration, group, size};
+
 use crate::schedule::RATE_MAX;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use ringmq_core::machine::SHARDS_MAX;
-use ringmq_drive::DriverKind;
-use std::net::IpAddr;
-use std::path::PathBuf;
+use clap::{Args, Parser, Subcommand};
 use std::time::Duration;
+use values::scale;
 
 const ABOUT: &str = "MQTT load generator: simulated clients, latency and throughput";
 
@@ -117,16 +122,6 @@ pub struct DescribeArgs {
     pub scenario: String,
 }
 
-/// Largest factor for numbers of clients.
-const SCALE_MAX: f64 = 1000.0;
-
-fn scale(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(scale) if scale > 0.0 && scale <= SCALE_MAX => Ok(scale),
-        _ => Err(format!("must be above 0 and at most {SCALE_MAX}")),
-    }
-}
-
 /// Options of `conn`.
 #[derive(Debug, Clone, Args)]
 pub struct ConnArgs {
@@ -207,227 +202,11 @@ pub struct FanoutArgs {
 /// Most topics of `fanout`: they go into one SUBSCRIBE.
 const TOPICS_MAX: i64 = 64;
 
-/// Options of scenarios with messages.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Traffic")]
-pub struct TrafficArgs {
-    /// QoS of the messages
-    #[arg(long, value_name = "0|1|2", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
-    pub qos: u8,
-    /// QoS of the subscriptions, if not that of the messages
-    #[arg(long, value_name = "0|1|2", value_parser = clap::value_parser!(u8).range(0..=2))]
-    pub sub_qos: Option<u8>,
-    /// Payload of a message, bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = size)]
-    pub size: usize,
-    /// Open loop: messages a second over all publishers
-    #[arg(long, value_name = "MSGS", conflicts_with = "window",
-          value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
-    pub rate: Option<u64>,
-    /// Closed loop: messages in flight per publisher [default: 16]
-    #[arg(long, value_name = "MSGS", value_parser = clap::value_parser!(u32).range(1..=65_535))]
-    pub window: Option<u32>,
-    /// What ends a message's time in the window
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Credit::Both)]
-    pub credit: Credit,
-    /// How long to measure: 10s, 500ms, 2m
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
-    pub duration: Duration,
-    /// How long to send before measuring
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub warmup: Duration,
-    /// After the last message, how long without any delivery until the rest counts as lost
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub drain: Duration,
-    /// Set RETAIN in the messages
-    #[arg(long)]
-    pub retain: bool,
-}
-
-/// What ends a message's time in the window of a closed loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Credit {
-    /// Its acknowledgement to the publisher; at QoS 0 the same as `delivery`
-    Ack,
-    /// Its arrival at the subscribers
-    Delivery,
-    /// Whichever of the two is later
-    Both,
-}
-
-/// Options that all scenarios have.
-#[derive(Debug, Clone, Args)]
-pub struct CommonArgs {
-    /// Broker's host name or address
-    #[arg(long, value_name = "HOST", default_value = "127.0.0.1", help_heading = "Broker")]
-    pub host: String,
-    /// Broker's port
-    #[arg(long, value_name = "PORT", default_value_t = 1883, help_heading = "Broker")]
-    pub port: u16,
-    /// Both at once; wins over --host and --port
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Broker")]
-    pub target: Option<String>,
-    /// Broker's process, for its CPU time and memory; repeat for several
-    #[arg(long, value_name = "PID", action = ArgAction::Append, help_heading = "Broker")]
-    pub pid: Vec<u32>,
-
-    /// Run the broker's shards in this process, joined with the clients by memory in the place of sockets
-    #[arg(long, help_heading = "Broker", conflicts_with_all = ["host", "port", "target", "pid", "ifaddr", "driver",
-          "direct"])]
-    pub simulated: bool,
-    /// Shards of the simulated broker, one thread each with its share of the clients, spread over --cores in turn
-    /// [default: one a core]
-    #[arg(long, value_name = "N", requires = "simulated", conflicts_with = "threads", help_heading = "Broker",
-          value_parser = clap::value_parser!(u8).range(1..=SHARDS_MAX as i64))]
-    pub broker_shards: Option<u8>,
-
-    /// Protocol version: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0 [default: 4]
-    #[arg(long, value_name = "3|4|5", value_parser = clap::value_parser!(u8).range(3..=5), help_heading = "Clients")]
-    pub mqtt: Option<u8>,
-    /// Keep-alive, seconds; 0 turns it off [default: 60]
-    #[arg(long, value_name = "S", help_heading = "Clients")]
-    pub keepalive: Option<u16>,
-    /// Clean Session, in MQTT 5.0 Clean Start [default: true]
-    #[arg(long, value_name = "BOOL", action = ArgAction::Set, help_heading = "Clients")]
-    pub clean: Option<bool>,
-    /// Session Expiry Interval, seconds; MQTT 5.0 only [default: 0]
-    #[arg(long, value_name = "S", help_heading = "Clients")]
-    pub expiry: Option<u32>,
-    /// Receive Maximum announced to the broker; MQTT 5.0 only
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Clients")]
-    pub receive_maximum: Option<u16>,
-    /// User name
-    #[arg(long, value_name = "NAME", help_heading = "Clients")]
-    pub username: Option<String>,
-    /// Password
-    #[arg(long, value_name = "WORD", requires = "username", help_heading = "Clients")]
-    pub password: Option<String>,
-    /// Client identifiers are PREFIX, p or s (publisher, subscriber), and a number [default: lg and the run's number]
-    #[arg(long, value_name = "PREFIX", help_heading = "Clients")]
-    pub client_id_prefix: Option<String>,
-    /// Topics begin with this
-    #[arg(long, value_name = "PREFIX", default_value = "lg", value_parser = topic_prefix, help_heading = "Clients")]
-    pub topic_prefix: String,
-
-    /// Open connections at this rate, a second over all clients; else as fast as --connect-window allows
-    #[arg(long, value_name = "CONNS", value_parser = clap::value_parser!(u64).range(1..=RATE_MAX),
-          help_heading = "Connecting")]
-    pub connect_rate: Option<u64>,
-    /// Most connections on their way at once, per thread
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..),
-          help_heading = "Connecting")]
-    pub connect_window: u32,
-    /// Give up connecting or subscribing when nothing has moved for this long
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Connecting")]
-    pub connect_timeout: Duration,
-    /// Source addresses, used in turn: 127.0.0.2,127.0.0.3. Without, a loopback target gets as many as needed
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Connecting")]
-    pub ifaddr: Vec<IpAddr>,
-
-    /// Cores to run on, one pinned thread each: 1 or 2,4-7. Without, one thread that is not pinned
-    #[arg(long, value_name = "LIST", value_parser = cores, help_heading = "Generator")]
-    pub cores: Option<CoreList>,
-    /// Threads, spread over --cores in turn; more threads than cores only make sense with --no-spin [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=THREADS_MAX), help_heading = "Generator")]
-    pub threads: Option<u8>,
-    /// Keep connections in tables of the threads' rings: the limit of open files then holds for each thread (uring)
-    #[arg(long, help_heading = "Generator")]
-    pub direct: bool,
-    /// Driver: uring or epoll
-    #[arg(long, value_name = "NAME", default_value_t = DriverKind::default(), help_heading = "Generator")]
-    pub driver: DriverKind,
-    /// Sleep when idle instead of spinning. Latencies then include the generator's own wake-ups
-    #[arg(long, help_heading = "Generator")]
-    pub no_spin: bool,
-    /// Append the result as one JSON line to FILE; - is standard output, in place of the table
-    #[arg(long, value_name = "FILE", help_heading = "Generator")]
-    pub json: Option<PathBuf>,
-    /// Write each latency's whole distribution to PREFIX.NAME.hgrm, milliseconds, for HdrHistogram's plotting tools
-    #[arg(long, value_name = "PREFIX", help_heading = "Generator")]
-    pub hgrm: Option<String>,
-    /// No progress and no table; problems are still reported
-    #[arg(long, short, help_heading = "Generator")]
-    pub quiet: bool,
-}
-
-/// Processor numbers, in the order given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CoreList(pub Vec<usize>);
-
-/// Most threads of one process: those the drivers' mesh can link.
-const THREADS_MAX: i64 = SHARDS_MAX as i64;
-
-/// Highest processor number accepted.
-const CORE_MAX: usize = 4095;
-
-fn cores(text: &str) -> Result<CoreList, String> {
-    let number = |text: &str| match text.trim().parse::<usize>() {
-        Ok(core) if core <= CORE_MAX => Ok(core),
-        _ => Err(format!("`{text}` is not a processor number")),
-    };
-    let mut list = Vec::new();
-    for part in text.split(',') {
-        match part.split_once('-') {
-            None => list.push(number(part)?),
-            Some((from, to)) => {
-                let (from, to) = (number(from)?, number(to)?);
-                if from > to {
-                    return Err(format!("`{part}` runs backwards"));
-                }
-                list.extend(from..=to);
-            }
-        }
-    }
-    let mut sorted = list.clone();
-    sorted.sort_unstable();
-    sorted.dedup();
-    if sorted.len() == list.len() { Ok(CoreList(list)) } else { Err("a processor is named twice".into()) }
-}
-
-/// Reads `10s`, `500ms`, `2m`, `1h` or plain seconds, with decimals.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(format!("unknown unit `{unit}`: use ms, s, m or h")),
-    };
-    let number: f64 = number.parse().map_err(|_| format!("`{text}` is not a time such as 10s or 500ms"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|problem| problem.to_string())
-}
-
-pub(crate) fn size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(size) if (COMPACT_HEADER_BYTES..=PAYLOAD_BYTES_MAX).contains(&size) => Ok(size),
-        Ok(_) => Err(format!("must be {COMPACT_HEADER_BYTES} to {PAYLOAD_BYTES_MAX}: the checks need a header")),
-        Err(problem) => Err(format!("{problem}")),
-    }
-}
-
-pub(crate) fn group(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains(['/', '+', '#']) {
-        return Err("a group name has at least one character and none of / + #".into());
-    }
-    Ok(text.to_owned())
-}
-
-/// Longest topic prefix, bytes: leaves room for what the scenarios append.
-const TOPIC_PREFIX_BYTES_MAX: usize = 1024;
-
-fn topic_prefix(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > TOPIC_PREFIX_BYTES_MAX || text.contains(['+', '#', '\0']) {
-        return Err(format!("must have 1 to {TOPIC_PREFIX_BYTES_MAX} bytes and none of + #"));
-    }
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use ringmq_drive::DriverKind;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("ringmq-loadgen").chain(line.split_whitespace()))

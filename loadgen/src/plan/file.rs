@@ -2,7 +2,8 @@
 //!
 //! Absent: reading the file, see [`definition`](crate::definition).
 
-use super::{Draft, Pace, Traffic, WINDOW_DEFAULT, identity, pace_of_window, qos, run_number};
+use super::resolve::{WINDOW_DEFAULT, identity, pace_of_window, qos, run_number};
+use super::{Draft, Pace, Traffic};
 use crate::cli::{CommonArgs, Credit, RunArgs};
 use crate::definition::presets;
 use crate::scenario::Groups;

@@ -4,11 +4,15 @@
 //! [`plan`](crate::plan). Absent: defaults that depend on the machine, and how values are read, see `values`.
 
 mod common;
+mod ends;
+mod identity;
 mod traffic;
 mod values;
 
 pub use common::CommonArgs;
-pub use traffic::{Credit, TrafficArgs};
+pub use ends::{PubArgs, SubArgs};
+pub use identity::{NamingArgs, WillArgs};
+pub use traffic::{Credit, SpanArgs, TrafficArgs};
 pub use values::CoreList;
 pub(crate) use values::{duration, group, size};
 
@@ -44,6 +48,9 @@ Examples:
     ringmq-loadgen conn --clients 100000 --subscribe --connect-rate 5000 --duration 60s
   A million clients and the broker's shards in one process, without sockets:
     ringmq-loadgen conn --clients 1000000 --subscribe --simulated --broker-shards 2
+  Publish only, each of 100 clients once in 2 seconds, to be counted by any other program; and the other way round:
+    ringmq-loadgen pub --topic 'site/%i/%c' --publishers 100 --interval 2s
+    ringmq-loadgen sub --topic 'site/#' --subscribers 3 --duration 1m
   A scenario of the Open MQTT Benchmark Suite at a tenth of its size, for half a minute:
     ringmq-loadgen run p2p-50K-50K-50K-50K --scale 0.1 --duration 30s
 
@@ -63,6 +70,10 @@ pub struct Cli {
 pub enum ScenarioArgs {
     /// Open connections, hold them, and measure how long CONNECT takes
     Conn(ConnArgs),
+    /// Publish only, to topics of a template
+    Pub(PubArgs),
+    /// Subscribe only, and count what anybody publishes
+    Sub(SubArgs),
     /// Pairs of one publisher and one subscriber, each with a topic of its own
     P2p(P2pArgs),
     /// Many publishers to a few subscribers, plain or as a shared subscription
@@ -109,6 +120,9 @@ pub struct RunArgs {
     /// After the last message, how long without any delivery until the rest counts as lost
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Traffic")]
     pub drain: Option<Duration>,
+    /// When to begin, and how many messages to end after.
+    #[command(flatten)]
+    pub span: SpanArgs,
     /// Options that all scenarios have.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -253,6 +267,21 @@ mod tests {
             "fanout --topics 65",
             "conn --clients 0",
             "conn --rate 5",
+            "pub",
+            "pub --topic a/#",
+            "pub --topic a/%x",
+            "pub --topic a --interval 1s --rate 5",
+            "pub --topic a --interval 1s --window 5",
+            "pub --topic a --topic-prefix b",
+            "pub --topic a --limit 0",
+            "sub",
+            "sub --topic a/#/b",
+            "sub --topic $share/g/a",
+            "sub --topic a --rate 5",
+            "conn --will-qos 1",
+            "conn --will-payload x",
+            "conn --will-topic a/+",
+            "conn --start-number -1",
             "run",
             "run x --scale 0",
             "run x --scale nan",

@@ -67,6 +67,12 @@ impl Template {
         Self { run, header_bytes, blank: std::iter::repeat_n(0, header_bytes).chain(pattern).collect() }
     }
 
+    /// For a run that sends nothing: whatever arrives is foreign.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        Self { run: 0, header_bytes: usize::MAX, blank: Vec::new() }
+    }
+
     /// Size of every payload, bytes.
     #[must_use]
     pub fn size(&self) -> usize {

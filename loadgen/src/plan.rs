@@ -3,9 +3,12 @@
 //! Absent: anything that changes during a run.
 
 mod disturbed;
+mod ends;
 mod file;
+mod naming;
 mod resolve;
 
+pub use naming::{Naming, WillPlan};
 pub(crate) use resolve::WINDOW_DEFAULT;
 
 use crate::cli::{Cli, CommonArgs, ScenarioArgs, TrafficArgs};
@@ -36,6 +39,8 @@ pub struct Plan {
     pub duration: Duration,
     /// How long to run before measuring.
     pub warmup: Duration,
+    /// How long to wait between the last SUBACK and the first message.
+    pub wait: Duration,
     /// How long to wait for missing messages after the last delivery.
     pub drain: Duration,
     /// Where the broker listens.
@@ -69,6 +74,8 @@ pub struct Traffic {
     pub retain: bool,
     /// Open loop: messages that each publisher sends at once, all publishers together; 1 spreads them evenly.
     pub burst: u32,
+    /// Messages after which each publisher is done.
+    pub limit: Option<u64>,
 }
 
 /// When messages are sent.
@@ -103,13 +110,13 @@ pub struct Identity {
     pub expiry: u32,
     /// Receive Maximum; sent in MQTT 5.0.
     pub receive_maximum: Option<u16>,
-    /// User name.
-    pub username: Option<String>,
     /// Password.
     pub password: Option<String>,
-    /// Client identifiers begin with this.
-    pub client_prefix: String,
-    /// Topics begin with this and a slash.
+    /// Client identifiers and the user name.
+    pub naming: Naming,
+    /// The will of every client.
+    pub will: Option<WillPlan>,
+    /// Topics begin with this and a slash; if it is empty, they are as the scenario has them.
     pub topic_prefix: String,
 }
 
@@ -159,6 +166,8 @@ impl Plan {
                 let draft = Draft::new(Box::new(conn), &args.common, None)?;
                 Draft { duration: args.duration, subscription_qos: qos(args.qos), ..draft }
             }
+            ScenarioArgs::Pub(args) => ends::draft_pub(args)?,
+            ScenarioArgs::Sub(args) => ends::draft_sub(args)?,
             ScenarioArgs::P2p(args) => {
                 Draft::new(Box::new(P2p { pairs: args.pairs }), &args.common, Some(&args.traffic))?
             }
@@ -216,15 +225,23 @@ impl Plan {
     /// Full name of a publisher's topic.
     #[must_use]
     pub fn topic(&self, publisher: u32) -> String {
-        format!("{}/{}", self.identity.topic_prefix, self.scenario.topic(publisher))
+        format!("{}{}", self.topic_start(), self.scenario.topic(publisher))
     }
 
     /// Full filters of a subscriber.
     #[must_use]
     pub fn filters(&self, subscriber: u32) -> Vec<String> {
         let share = self.scenario.share().map_or_else(String::new, |group| format!("$share/{group}/"));
-        let prefix = &self.identity.topic_prefix;
-        self.scenario.filters(subscriber).iter().map(|filter| format!("{share}{prefix}/{filter}")).collect()
+        let start = self.topic_start();
+        self.scenario.filters(subscriber).iter().map(|filter| format!("{share}{start}{filter}")).collect()
+    }
+
+    /// What topics begin with.
+    fn topic_start(&self) -> String {
+        match self.identity.topic_prefix.as_str() {
+            "" => String::new(),
+            prefix => format!("{prefix}/"),
+        }
     }
 
     /// The source address of the client with this number; publishers come first.
@@ -244,6 +261,7 @@ struct Draft {
     subscription_qos: QoS,
     duration: Duration,
     warmup: Duration,
+    wait: Duration,
     drain: Duration,
     identity: Identity,
     common: CommonArgs,
@@ -259,12 +277,13 @@ impl Draft {
         let time = |of: fn(&TrafficArgs) -> Duration| traffic.map_or(Duration::ZERO, of);
         Ok(Self {
             run,
-            identity: identity(common, run, clients)?,
+            identity: identity(common, run, scenario.publishers(), clients)?,
+            traffic: traffic.map(|args| resolve_traffic(args, scenario.publishers())).transpose()?,
             scenario,
-            traffic: traffic.map(resolve_traffic),
             subscription_qos: traffic.map_or(QoS::AtMostOnce, |args| qos(args.sub_qos.unwrap_or(args.qos))),
             duration: time(|args| args.duration),
             warmup: time(|args| args.warmup),
+            wait: time(|args| args.span.wait_before_publishing),
             drain: time(|args| args.drain),
             common: common.clone(),
             disturbances: Vec::new(),
@@ -283,6 +302,7 @@ impl Draft {
             subscription_qos: self.subscription_qos,
             duration: self.duration,
             warmup: self.warmup,
+            wait: self.wait,
             drain: self.drain,
             remote,
             pids: common.pid.clone(),
@@ -326,7 +346,7 @@ impl Plan {
             && let Some(unheard) = (0..self.live_publishers()).find(|publisher| self.scenario.copies(*publisher) == 0)
         {
             return Err(format!(
-                "nobody subscribes to {}, so that no delivery would ever close its publisher's window: use a rate, or \
+                "nobody subscribes to {}, so that no delivery would ever close its publisher's window: use a rate (--rate or --interval), or \
                  QoS 1 and let acknowledgements count",
                 self.topic(unheard)
             ));
@@ -340,7 +360,7 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    pub(super) fn plan(line: &str) -> Result<Plan, String> {
+    pub(crate) fn plan(line: &str) -> Result<Plan, String> {
         let words = std::iter::once("ringmq-loadgen").chain(line.split_whitespace());
         Plan::new(&Cli::try_parse_from(words).map_err(|problem| problem.to_string())?)
     }

@@ -291,6 +291,7 @@ impl Conductor<'_> {
         samples.memory[1] = self.memory();
 
         if !self.hopeless() {
+            self.hold(self.plan.wait, &mut 0)?;
             self.stage.begin(Phase::Traffic, self.clock.now() + SCHEDULE_LEAD_NS);
             let mut abandoned = 0;
             self.hold(self.plan.warmup, &mut abandoned)?;
@@ -378,7 +379,7 @@ impl Conductor<'_> {
         let end = Instant::now() + time;
         while *abandoned < self.plan.threads() {
             match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(Event::Abandoned) => *abandoned += 1,
+                Ok(Event::Abandoned | Event::Done) => *abandoned += 1,
                 Ok(Event::Failed(problem)) => return Err(problem),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("all generator threads have ended".into()),

@@ -20,6 +20,8 @@ pub struct Schedule {
     publishers: u64,
     /// Rounds that are due together.
     burst: u64,
+    /// Rounds after which nothing is due any more.
+    rounds: u64,
     /// Global numbers of this thread's publishers, ascending.
     mine: Vec<u32>,
     round: u64,
@@ -44,7 +46,16 @@ impl Schedule {
     pub fn new(start_ns: u64, rate: u64, publishers: u32, mine: Vec<u32>) -> Self {
         assert!((1..=RATE_MAX).contains(&rate) && publishers > 0, "an open loop needs a rate and a publisher");
         assert!(mine.is_sorted(), "due times ascend only if the publishers do");
-        Self { start_ns, rate, publishers: u64::from(publishers), burst: 1, mine, round: 0, cursor: 0 }
+        Self {
+            start_ns,
+            rate,
+            publishers: u64::from(publishers),
+            burst: 1,
+            rounds: u64::MAX,
+            mine,
+            round: 0,
+            cursor: 0,
+        }
     }
 
     /// The same number of messages, but all publishers send `rounds` at once and then pause.
@@ -55,6 +66,12 @@ impl Schedule {
     pub fn in_bursts(self, rounds: u32) -> Self {
         assert!(rounds > 0, "a burst has at least one message");
         Self { burst: u64::from(rounds), ..self }
+    }
+
+    /// The same, but each publisher sends so many messages only, if there is a number.
+    #[must_use]
+    pub fn with_rounds(self, rounds: Option<u64>) -> Self {
+        Self { rounds: rounds.unwrap_or(u64::MAX), ..self }
     }
 
     /// When message `round` (from 0) of publisher `publisher` (global number) is due.
@@ -83,6 +100,9 @@ impl Schedule {
         if self.cursor == self.mine.len() {
             self.cursor = 0;
             self.round += 1;
+            if self.round >= self.rounds {
+                self.mine.clear();
+            }
         }
         Some(due)
     }
@@ -147,6 +167,13 @@ mod tests {
         assert_eq!(schedule.due_at(0, 3_000_000), 1_000_000 * NANOS_PER_SECOND);
         let schedule = Schedule::new(0, 7, 1, vec![0]);
         assert_eq!(schedule.due_at(0, 13), NANOS_PER_SECOND + 857_142_857, "thirteen sevenths of a second");
+    }
+
+    #[test]
+    fn nothing_is_due_after_the_last_round() {
+        let mut schedule = Schedule::new(0, 10, 2, vec![0, 1]).with_rounds(Some(3));
+        assert_eq!(std::iter::from_fn(|| schedule.take(u64::MAX / 2)).count(), 6);
+        assert_eq!(schedule.peek(), None);
     }
 
     #[test]

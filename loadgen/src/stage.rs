@@ -44,6 +44,8 @@ pub enum Event {
     },
     /// Everything sent has been accounted for, on all threads.
     Quiet,
+    /// A thread's publishers have sent as many messages as they may.
+    Done,
     /// A thread has no connection left although it should.
     Abandoned,
     /// A thread's driver failed.

@@ -1,5 +1,6 @@
 //! Options that all scenarios have: the broker, clients, connecting, and the generator itself.
 
+use super::identity::{NamingArgs, WillArgs};
 use super::values::{CoreList, cores, duration, topic_prefix};
 use crate::schedule::RATE_MAX;
 use clap::{ArgAction, Args};
@@ -62,6 +63,12 @@ pub struct CommonArgs {
     /// Topics begin with this
     #[arg(long, value_name = "PREFIX", default_value = "lg", value_parser = topic_prefix, help_heading = "Clients")]
     pub topic_prefix: String,
+    /// How clients are numbered.
+    #[command(flatten)]
+    pub naming: NamingArgs,
+    /// The will of every client.
+    #[command(flatten)]
+    pub will: WillArgs,
 
     /// Open connections at this rate, a second over all clients; else as fast as --connect-window allows
     #[arg(long, value_name = "CONNS", value_parser = clap::value_parser!(u64).range(1..=RATE_MAX),

@@ -1,6 +1,7 @@
 //! How values of options are read. Scenario files write theirs the same way.
 
 use crate::payload::{COMPACT_HEADER_BYTES, PAYLOAD_BYTES_MAX};
+use crate::scenario::{check_filter, check_topic};
 use std::time::Duration;
 
 /// Processor numbers, in the order given.
@@ -62,6 +63,16 @@ pub(crate) fn group(text: &str) -> Result<String, String> {
         return Err("a group name has at least one character and none of / + #".into());
     }
     Ok(text.to_owned())
+}
+
+/// A template of a topic name.
+pub(super) fn topic(text: &str) -> Result<String, String> {
+    check_topic(text).map(|()| text.to_owned())
+}
+
+/// A template of a topic filter.
+pub(super) fn filter(text: &str) -> Result<String, String> {
+    check_filter(text).map(|()| text.to_owned())
 }
 
 /// Longest topic prefix, bytes: leaves room for what the scenarios append.

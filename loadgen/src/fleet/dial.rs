@@ -6,7 +6,7 @@ use super::takeover::SECOND;
 use crate::clock::NANOS_PER_MILLI;
 use crate::stage::Phase;
 use ringmq_core::machine::{CloseCause, CloseHow, Command, ConnId, Effects, Origin};
-use ringmq_wire::{ConnAck, Connect, ConnectProperties, QoS};
+use ringmq_wire::{ConnAck, Connect, ConnectProperties, PublishProperties, QoS, Will};
 use std::io;
 
 /// Most connections opened in one turn.
@@ -54,9 +54,21 @@ impl Fleet {
         }
         let identity = &self.cx.plan.identity;
         let name = match index.checked_sub(self.publishers.len()) {
-            None => format!("{}p{}", identity.client_prefix, self.publishers[index].global),
-            Some(subscriber) => format!("{}s{}", identity.client_prefix, self.subscribers[subscriber].global),
+            None => identity.naming.publisher(self.publishers[index].global),
+            Some(subscriber) => identity.naming.subscriber(self.subscribers[subscriber].global),
         };
+        let will_topic = identity.will.as_ref().map(|will| {
+            let topic = will.topic(self.global(index), &name, &identity.naming);
+            topic.expect("the plan has tried the template")
+        });
+        let will = identity.will.as_ref().zip(will_topic.as_deref()).map(|(will, topic)| Will {
+            qos: will.qos,
+            retain: will.retain,
+            topic,
+            payload: will.payload.as_bytes(),
+            delay: 0,
+            properties: PublishProperties::default(),
+        });
         let client = &mut self.clients[index];
         if !is_second {
             client.conn = conn.0;
@@ -70,8 +82,8 @@ impl Fleet {
             clean_start: identity.clean,
             keep_alive: identity.keep_alive,
             client_id: &name,
-            will: None,
-            username: identity.username.as_deref(),
+            will,
+            username: identity.naming.user.as_deref(),
             password: identity.password.as_deref().map(str::as_bytes),
             properties: ConnectProperties {
                 session_expiry: Some(identity.expiry).filter(|expiry| *expiry != 0),

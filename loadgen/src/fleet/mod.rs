@@ -50,12 +50,15 @@ use idle::Sweep;
 use ordeal::Ordeals;
 use retain::Awaited;
 use ringmq_core::machine::{CloseHow, Command, Effects, Input, Machine, ShardId, Time};
-use ringmq_wire::{Disconnect, ReasonCode};
+use ringmq_wire::{Disconnect, MAX_PACKET_LEN, ReasonCode};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// Clients that are disconnected in one turn, so that a turn stays short.
 const DISCONNECTS_PER_TURN: usize = 1000;
+
+/// What a packet may hold besides the payload: the longest topic, and properties as long again.
+const PACKET_BYTES_BESIDES_PAYLOAD: usize = 128 * 1024;
 
 /// How often a fleet that does not spin looks at the stage, nanoseconds.
 const POLL_NS: u64 = 2 * NANOS_PER_MILLI;
@@ -121,6 +124,12 @@ pub struct Fleet {
     cx: Context,
     thread: ShardId,
     template: Template,
+    /// Longest frame accepted, bytes.
+    largest_frame: u32,
+    /// Messages after which each publisher is done.
+    sequence_end: u64,
+    /// With a limit: so many publishers, from the first, are known to be done.
+    done: usize,
     /// Publishers first, then subscribers.
     clients: Vec<Client>,
     publishers: Vec<Publisher>,
@@ -201,11 +210,20 @@ impl Fleet {
         };
         let keep_alive = plan.identity.keep_alive;
         let clients = (0..publishers.len() + subscribers.len()).map(|_| Client::new(keep_alive)).collect();
-        let size = plan.traffic.as_ref().map_or(crate::payload::COMPACT_HEADER_BYTES, |traffic| traffic.size);
+        let (template, largest_frame) = match &plan.traffic {
+            Some(traffic) => {
+                (Template::new(plan.run, traffic.size), (traffic.size + PACKET_BYTES_BESIDES_PAYLOAD) as u32)
+            }
+            None => (Template::of_nothing(), MAX_PACKET_LEN),
+        };
+        let limit = plan.traffic.as_ref().and_then(|traffic| traffic.limit).unwrap_or(u64::MAX);
         let pace = plan.traffic.as_ref().map_or(Pace::Rate { per_second: 1 }, |traffic| traffic.pace);
         Self {
             thread: ShardId(thread as u8),
-            template: Template::new(plan.run, size),
+            sequence_end: template.sequence_end().min(limit),
+            template,
+            largest_frame,
+            done: 0,
             clients,
             publishers,
             subscribers,
@@ -287,6 +305,7 @@ impl Fleet {
                     self.reached = true;
                     self.tell(Event::Abandoned);
                 }
+                self.tell_when_done();
             }
             Phase::Drain => self.disturb(now, fx),
             Phase::Disconnect => self.disconnect(fx),

@@ -4,12 +4,12 @@
 //! both it holds back while the server's Receive Maximum is used up or while its connection is congested; an open loop
 //! then catches up later, and the latency of the late messages counts from when they were due.
 
-use super::client::Step;
+use super::client::{Publisher, Step};
 use super::{Fleet, Home};
 use crate::clock::NANOS_PER_MILLI;
 use crate::plan::Pace;
 use crate::schedule::Schedule;
-use crate::stage::Phase;
+use crate::stage::{Event, Phase};
 use ringmq_core::machine::{ConnId, Effects, HIGH_WATER_BYTES, Lane};
 use ringmq_wire::{Ack, PacketType, PublishOut, QoS, ReasonCode, encode_ack};
 
@@ -32,7 +32,7 @@ impl Fleet {
                     return;
                 }
                 let schedule = Schedule::new(start_ns, per_second, publishers, mine);
-                self.schedule = Some(schedule.in_bursts(traffic.burst));
+                self.schedule = Some(schedule.in_bursts(traffic.burst).with_rounds(traffic.limit));
             }
             Pace::Window { .. } => {
                 for local in 0..self.publishers.len() {
@@ -67,6 +67,21 @@ impl Fleet {
         }
     }
 
+    /// With a limit: says once when all publishers have sent as many messages. Each is looked at again only until then.
+    pub(super) fn tell_when_done(&mut self) {
+        if self.reached || self.cx.plan.traffic.as_ref().is_none_or(|traffic| traffic.limit.is_none()) {
+            return;
+        }
+        let is_done = |publisher: &Publisher| publisher.sequence == self.sequence_end;
+        while self.publishers.get(self.done).is_some_and(is_done) {
+            self.done += 1;
+        }
+        if self.done == self.publishers.len() {
+            self.reached = true;
+            self.tell(Event::Done);
+        }
+    }
+
     /// Sends whatever the publisher may send now.
     pub(super) fn pump(&mut self, local: usize, now: u64, fx: &mut Effects) {
         if !self.cx.stage.may_send() || !self.clients[local].state.is_open() {
@@ -74,6 +89,9 @@ impl Fleet {
         }
         loop {
             let publisher = &mut self.publishers[local];
+            if publisher.sequence == self.sequence_end {
+                return;
+            }
             let intended_ns = match self.pace {
                 Pace::Window { messages, until_acknowledged, until_delivered } => {
                     let copies = u64::from(publisher.copies);
@@ -105,9 +123,6 @@ impl Fleet {
         let Some(traffic) = &self.cx.plan.traffic else { return false };
         let (publisher, client) = (&mut self.publishers[local], &mut self.clients[local]);
         let conn = client.conn();
-        if publisher.sequence == self.template.sequence_end() {
-            return false;
-        }
         if fx.outbox.unsent(conn) > HIGH_WATER_BYTES {
             fx.outbox.watch_drain(conn);
             return false;

@@ -6,9 +6,6 @@ use crate::clock::NANOS_PER_MILLI;
 use ringmq_core::machine::{ConnId, Effects};
 use ringmq_wire::{Cut, DecodeError, Frame, Packet, PacketType, Publish, QoS, ReasonCode, cut, decode, encode_ack};
 
-/// What a packet may hold besides the payload: the longest topic, and properties as long again.
-const PACKET_BYTES_BESIDES_PAYLOAD: usize = 128 * 1024;
-
 impl Fleet {
     /// Handles all whole frames and keeps what is left.
     pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
@@ -34,7 +31,7 @@ impl Fleet {
         now: u64,
         fx: &mut Effects,
     ) -> Result<(), String> {
-        let largest = (self.template.size() + PACKET_BYTES_BESIDES_PAYLOAD) as u32;
+        let largest = self.largest_frame;
         let broken = |problem: DecodeError| format!("broker sent what cannot be read: {problem}");
         // First complete the frame that was left over, taking no more of the new bytes than it needs.
         while !partial.is_empty() {
@@ -134,6 +131,10 @@ impl Fleet {
             Ok(header) => header,
             Err(why) => {
                 self.checks.reject(why);
+                // `sub` sends nothing itself and counts what others send.
+                if self.cx.plan.traffic.is_none() && self.cx.stage.measures(now) {
+                    self.meter.delivered += 1;
+                }
                 return Ok(());
             }
         };

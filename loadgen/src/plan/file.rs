@@ -34,9 +34,9 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
     let retained = definition.retained(args.scale);
 
     let run = run_number();
-    let identity = identity(&common, run, clients)?;
+    let identity = identity(&common, run, publishers, clients)?;
     let share = definition.subscribing().and_then(|group| group.share.clone());
-    let groups = Groups::new(name, &publisher_groups, &subscriber_groups, share, &identity.client_prefix)
+    let groups = Groups::new(name, &publisher_groups, &subscriber_groups, share, &identity.naming, 0)
         .map_err(|problem| format!("{}: {problem}", args.scenario))?;
 
     let traffic = match &definition.messages {
@@ -67,6 +67,7 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
                 pace,
                 retain: messages.retain,
                 burst: messages.burst,
+                limit: args.span.limit,
             })
         }
     };
@@ -77,13 +78,15 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
     let of_file = definition.subscribing().and_then(|group| group.qos).filter(|_| args.qos.is_none());
     let subscription_qos = of_file.unwrap_or(of_messages);
     let unless_quiet = |given: Option<Duration>, in_file| if quiet { Duration::ZERO } else { given.unwrap_or(in_file) };
+    let without_warmup = args.span.limit.map(|_| Duration::ZERO);
     Ok(Draft {
         run,
         scenario: Box::new(groups),
         traffic,
         subscription_qos,
         duration: args.duration.unwrap_or(definition.duration),
-        warmup: unless_quiet(args.warmup, definition.warmup),
+        warmup: unless_quiet(args.warmup.or(without_warmup), definition.warmup),
+        wait: args.span.wait_before_publishing,
         // Clients that are away have to come back, also where no messages are waited for.
         drain: if disturbances.is_empty() {
             unless_quiet(args.drain, definition.drain)

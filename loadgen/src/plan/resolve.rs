@@ -1,7 +1,8 @@
 //! From single options to parts of a plan. Absent: what parts mean together.
 
-use super::{Generator, Identity, Pace, Traffic};
+use super::{Generator, Identity, Naming, Pace, Traffic, WillPlan};
 use crate::cli::{CommonArgs, Credit, TrafficArgs};
+use crate::schedule::RATE_MAX;
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::DriverKind;
 use ringmq_wire::{QoS, Version};
@@ -28,13 +29,23 @@ const KEEP_ALIVE_DEFAULT_S: u16 = 60;
 /// Messages in flight per publisher when neither a rate nor a window is asked for.
 pub(crate) const WINDOW_DEFAULT: u32 = 16;
 
-pub(super) fn resolve_traffic(args: &TrafficArgs) -> Traffic {
+pub(super) fn resolve_traffic(args: &TrafficArgs, publishers: u32) -> Result<Traffic, String> {
     let qos = qos(args.qos);
-    let pace = match args.rate {
-        Some(per_second) => Pace::Rate { per_second },
-        None => pace_of_window(args.window.unwrap_or(WINDOW_DEFAULT), qos, args.credit),
+    let pace = match (args.rate, args.interval) {
+        (Some(per_second), _) => Pace::Rate { per_second },
+        (None, Some(interval)) => {
+            let rate = (f64::from(publishers) / interval.as_secs_f64()).round();
+            if !(1.0..=RATE_MAX as f64).contains(&rate) {
+                return Err(format!(
+                    "--interval {interval:?} of {publishers} publishers: all together must send 1 to {RATE_MAX} \
+                     messages a second"
+                ));
+            }
+            Pace::Rate { per_second: rate as u64 }
+        }
+        (None, None) => pace_of_window(args.window.unwrap_or(WINDOW_DEFAULT), qos, args.credit),
     };
-    Traffic { qos, size: args.size, pace, retain: args.retain, burst: 1 }
+    Ok(Traffic { qos, size: args.size, pace, retain: args.retain, burst: 1, limit: args.span.limit })
 }
 
 /// A closed loop. At QoS 0 there is no acknowledgement, so only a delivery can end a message's time in the window.
@@ -47,7 +58,7 @@ pub(super) fn pace_of_window(messages: u32, qos: QoS, credit: Credit) -> Pace {
     }
 }
 
-pub(super) fn identity(common: &CommonArgs, run: u32, clients: u32) -> Result<Identity, String> {
+pub(super) fn identity(common: &CommonArgs, run: u32, publishers: u32, clients: u32) -> Result<Identity, String> {
     let version = match common.mqtt.unwrap_or(4) {
         3 => Version::V31,
         5 => Version::V5,
@@ -57,13 +68,26 @@ pub(super) fn identity(common: &CommonArgs, run: u32, clients: u32) -> Result<Id
     if version != Version::V5 && (expiry != 0 || common.receive_maximum.is_some()) {
         return Err("--expiry and --receive-maximum need --mqtt 5".into());
     }
-    let client_prefix = common.client_id_prefix.clone().unwrap_or_else(|| format!("lg{run:08x}"));
-    let longest = client_prefix.chars().count() + 1 + clients.to_string().len();
+    let (short, first) = (common.naming.short_ids, common.naming.start_number);
+    let end = first.checked_add(clients).ok_or("--start-number: more than 2^32 clients")?;
+    let unless_given = || if short { String::new() } else { format!("lg{run:08x}") };
+    let prefix = common.client_id_prefix.clone().unwrap_or_else(unless_given);
+    let longest = prefix.chars().count() + usize::from(!short) + end.to_string().len();
     if version == Version::V31 && longest > V31_CLIENT_ID_CHARS_MAX {
         return Err(format!(
             "MQTT 3.1 allows client identifiers of {V31_CLIENT_ID_CHARS_MAX} characters; with this \
                             prefix they have {longest}"
         ));
+    }
+    let naming = Naming { prefix, short, first, publishers, user: common.username.clone() };
+    let will = common.will.will_topic.as_ref().map(|topic| WillPlan {
+        topic: topic.clone(),
+        payload: common.will.will_payload.clone(),
+        qos: qos(common.will.will_qos),
+        retain: common.will.will_retain,
+    });
+    if let Some(will) = &will {
+        will.topic(0, "", &naming).map_err(|problem| format!("--will-topic: {problem}"))?;
     }
     Ok(Identity {
         version,
@@ -71,9 +95,9 @@ pub(super) fn identity(common: &CommonArgs, run: u32, clients: u32) -> Result<Id
         clean: common.clean.unwrap_or(true),
         expiry,
         receive_maximum: common.receive_maximum,
-        username: common.username.clone(),
         password: common.password.clone(),
-        client_prefix,
+        naming,
+        will,
         topic_prefix: common.topic_prefix.clone(),
     })
 }

@@ -294,7 +294,7 @@ impl Report {
         let memory_growth = samples.memory[1].pss_bytes as f64 - samples.memory[0].pss_bytes as f64;
         let segments = samples.end.segments.zip(samples.start.segments);
         let turns = meter.busy_ns + meter.idle_ns;
-        let schedule_kept = plan.rate().map(|rate| tidy(meter.due as f64 / (rate as f64 * seconds).max(1.0)));
+        let schedule_kept = scheduled(plan, seconds).map(|scheduled| tidy(meter.due as f64 / scheduled));
 
         let mut report = Self {
             schema: SCHEMA,
@@ -423,7 +423,7 @@ impl Report {
                     SCHEDULE_KEPT_MIN * 100.0
                 ));
             }
-            let sent = self.traffic.sent_per_second / plan.rate().map_or(1.0, |rate| rate as f64);
+            let sent = self.traffic.sent as f64 / scheduled(plan, self.traffic.seconds).unwrap_or(1.0);
             if kept >= SCHEDULE_KEPT_MIN && (sent < SCHEDULE_KEPT_MIN || generator.unsent > 0) {
                 invalid.push(format!(
                     "the broker held publishers back: {:.1} % of the rate was sent, {} messages never",
@@ -475,6 +475,14 @@ impl Report {
     pub fn table(&self) -> String {
         table::render(self)
     }
+}
+
+/// Open loop: messages due in a measured interval, at least one. A limit may end them, or it, early.
+fn scheduled(plan: &Plan, seconds: f64) -> Option<f64> {
+    let rate = plan.rate()? as f64;
+    let limit = plan.traffic.as_ref().and_then(|traffic| traffic.limit).map_or(f64::INFINITY, |limit| limit as f64);
+    let left = limit * f64::from(plan.scenario.publishers()) - rate * plan.warmup.as_secs_f64();
+    Some((rate * seconds).min(left).max(1.0))
 }
 
 fn parameters(plan: &Plan) -> Parameters {
@@ -585,6 +593,15 @@ mod tests {
         assert_eq!(verdict("p2p", |findings| findings.meter.due = 0), Verdict::Passed, "a closed loop has none");
         let both = |findings: &mut Findings| (findings.meter.due, findings.tally.reordered) = (0, 1);
         assert_eq!(verdict(line, both), Verdict::Failed, "failure outweighs");
+    }
+
+    #[test]
+    fn a_limit_ends_the_schedule() {
+        let hundred = |findings: &mut Findings| (findings.meter.due, findings.meter.sent) = (100, 100);
+        assert_eq!(verdict("p2p --pairs 10 --rate 1000", hundred), Verdict::Invalid);
+        assert_eq!(verdict("p2p --pairs 10 --rate 1000 --limit 10", hundred), Verdict::Passed);
+        assert_eq!(verdict("p2p --pairs 10 --rate 1000 --limit 12", hundred), Verdict::Invalid);
+        assert_eq!(verdict("p2p --pairs 10 --rate 1000 --limit 12 --warmup 20ms", hundred), Verdict::Passed);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Groups of publishers and subscribers with topic templates: what scenario files describe.
 //!
 //! In a template `%i` is the client's number in its group, `%t` that number modulo the group's topics, `%c` the client
-//! identifier, and `%%` a percent sign. Who hears whom follows from the topics and filters, which are expanded once.
+//! identifier, `%u` the user name, and `%%` a percent sign. Who hears whom follows from the topics and filters, which are expanded once.
 //! Absent: reading scenario files, see [`definition`](crate::definition).
 
 use super::routing::{LEVELS_MAX, Routes, route};
 use super::{Scenario, Sources};
+use crate::plan::Naming;
 
 /// Publishers that differ by their number only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,8 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Expands the templates and works out who hears whom. Client identifiers begin with `client_prefix`.
+    /// Expands the templates and works out who hears whom. Clients are called what `naming` says, and
+    /// `%i` counts from `first`.
     ///
     /// # Errors
     /// A text for the user, if a template is wrong or filters overlap.
@@ -49,20 +51,25 @@ impl Groups {
         publishers: &[PublisherGroup],
         subscribers: &[SubscriberGroup],
         share: Option<String>,
-        client_prefix: &str,
+        naming: &Naming,
+        first: u32,
     ) -> Result<Self, String> {
         let mut topics = Vec::new();
         for group in publishers {
             for number in 0..group.count {
-                let client = format!("{client_prefix}p{}", topics.len());
-                topics.push(expand(&group.topic, number, group.topics, &client)?);
+                let client = naming.publisher(topics.len() as u32);
+                let (number, topics_of_group) = (first + number, Some(group.topics));
+                let fill = Fill { number, topics: topics_of_group, client: &client, user: naming.user.as_deref() };
+                topics.push(expand(&group.topic, &fill)?);
             }
         }
         let mut filters = Vec::new();
         for group in subscribers {
             for number in 0..group.count {
-                let client = format!("{client_prefix}s{}", filters.len());
-                let expanded = group.filters.iter().map(|filter| expand(filter, number, group.topics, &client));
+                let client = naming.subscriber(filters.len() as u32);
+                let (number, topics) = (first + number, Some(group.topics));
+                let fill = Fill { number, topics, client: &client, user: naming.user.as_deref() };
+                let expanded = group.filters.iter().map(|filter| expand(filter, &fill));
                 filters.push(expanded.collect::<Result<Vec<_>, _>>()?);
             }
         }
@@ -71,18 +78,37 @@ impl Groups {
     }
 }
 
+/// What a template is filled in with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fill<'a> {
+    /// `%i`.
+    pub(crate) number: u32,
+    /// `%t` is the number modulo this; without, there is no `%t`.
+    pub(crate) topics: Option<u32>,
+    /// `%c`.
+    pub(crate) client: &'a str,
+    /// `%u`.
+    pub(crate) user: Option<&'a str>,
+}
+
 /// Fills in a template.
-fn expand(template: &str, number: u32, topics: u32, client: &str) -> Result<String, String> {
+pub(crate) fn expand(template: &str, fill: &Fill<'_>) -> Result<String, String> {
     let mut text = String::with_capacity(template.len() + 8);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('%') {
         text.push_str(before);
         match after.as_bytes().first() {
-            Some(b'i') => text.push_str(&number.to_string()),
-            Some(b't') => text.push_str(&(number % topics).to_string()),
-            Some(b'c') => text.push_str(client),
+            Some(b'i') => text.push_str(&fill.number.to_string()),
+            Some(b't') => {
+                let topics = fill.topics.ok_or_else(|| format!("`{template}`: there is no %t here"))?;
+                text.push_str(&(fill.number % topics).to_string());
+            }
+            Some(b'c') => text.push_str(fill.client),
+            Some(b'u') => {
+                text.push_str(fill.user.ok_or_else(|| format!("`{template}`: %u needs a user name (--username)"))?);
+            }
             Some(b'%') => text.push('%'),
-            _ => return Err(format!("`{template}`: after % comes i, t, c or another %")),
+            _ => return Err(format!("`{template}`: after % comes i, t, c, u or another %")),
         }
         rest = &after[1..];
     }
@@ -121,7 +147,7 @@ pub(crate) fn check_filter(template: &str) -> Result<(), String> {
     if !others.iter().all(|level| lone(level)) || !(lone(last) || *last == "#") {
         return Err(format!("`{template}`: + and # take up a whole level, and # is the last"));
     }
-    expand(template, 0, 1, "").map(|_| ())
+    expand(template, &Fill { number: 0, topics: Some(1), client: "", user: Some("") }).map(|_| ())
 }
 
 impl Scenario for Groups {
@@ -164,9 +190,14 @@ mod tests {
 
     #[test]
     fn templates_are_filled_in() {
-        assert_eq!(expand("a/%i/%t/%c/%%", 12, 5, "me").unwrap(), "a/12/2/me/%");
+        let fill = Fill { number: 12, topics: Some(5), client: "me", user: Some("you") };
+        assert_eq!(expand("a/%i/%t/%c/%u/%%", &fill).unwrap(), "a/12/2/me/you/%");
+        assert!(
+            expand("%u", &Fill { user: None, ..fill }).is_err()
+                && expand("%t", &Fill { topics: None, ..fill }).is_err()
+        );
         for wrong in ["%", "a%x", "%%%"] {
-            assert!(expand(wrong, 0, 1, "").is_err(), "accepted `{wrong}`");
+            assert!(expand(wrong, &fill).is_err(), "accepted `{wrong}`");
         }
     }
 
@@ -191,7 +222,8 @@ mod tests {
             SubscriberGroup { count: 3, filters: vec!["a/%i".into(), "b/%i/+".into()], topics: 1 },
             SubscriberGroup { count: 1, filters: Vec::new(), topics: 1 },
         ];
-        let groups = Groups::new("x".into(), &publishers, &subscribers, None, "id").unwrap();
+        let naming = Naming { prefix: "id".into(), short: false, first: 0, publishers: 6, user: None };
+        let groups = Groups::new("x".into(), &publishers, &subscribers, None, &naming, 0).unwrap();
         assert_eq!((groups.publishers(), groups.subscribers()), (6, 4));
         assert_eq!((groups.topic(3), groups.topic(5)), ("a/1".into(), "b/1/idp5".into()));
         assert_eq!(groups.sources(1).iter().collect::<Vec<_>>(), [1, 3, 5]);

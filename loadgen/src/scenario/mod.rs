@@ -13,8 +13,8 @@ mod routing;
 pub use conn::Conn;
 pub use fanin::{Fanin, Reach};
 pub use fanout::Fanout;
+pub(crate) use groups::{Fill, check_filter, check_topic, expand};
 pub use groups::{Groups, PublisherGroup, SubscriberGroup};
-pub(crate) use groups::{check_filter, check_topic};
 pub use p2p::P2p;
 
 use std::sync::Arc;

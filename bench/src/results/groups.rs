@@ -64,7 +64,8 @@ impl Group {
         self.others.iter().filter(|run| run.verdict == "failed").count()
     }
 
-    /// The latency curve: percentile with the median of the runs, and the extremes of the runs, microseconds.
+    /// The latency curve: percentile with the median of the runs, and the extremes of the runs, microseconds. From
+    /// whole distributions if every run has one, otherwise from the percentiles that lines have always had.
     #[must_use]
     pub fn latency_curve(&self) -> Vec<CurvePoint> {
         type Field = fn(&Percentiles) -> Option<f64>;
@@ -75,16 +76,15 @@ impl Group {
             (99.9, |of| of.p999_us),
             (99.99, |of| of.p9999_us),
         ];
-        let point = |&(percentile, field): &(f64, Field)| {
-            let values: Vec<f64> = self.passed.iter().filter_map(|run| run.main_latency().and_then(field)).collect();
-            Some(CurvePoint {
-                percentile,
-                median: median(&values)?,
-                least: values.iter().copied().fold(f64::INFINITY, f64::min),
-                most: values.iter().copied().fold(0.0, f64::max),
-            })
-        };
-        FIELDS.iter().filter_map(point).collect()
+        const PERCENTILES: [f64; 11] = [10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99];
+        let whole: Option<Vec<_>> = self.passed.iter().map(Run::main_distribution).collect();
+        if let Some(whole) = whole {
+            let values = |percentile| whole.iter().map(|of| of.percentile_us(percentile)).collect::<Vec<_>>();
+            return PERCENTILES.iter().filter_map(|&of| CurvePoint::of(of, &values(of))).collect();
+        }
+        let values =
+            |field: Field| self.passed.iter().filter_map(|run| run.main_latency().and_then(field)).collect::<Vec<_>>();
+        FIELDS.iter().filter_map(|&(percentile, field)| CurvePoint::of(percentile, &values(field))).collect()
     }
 }
 
@@ -99,4 +99,16 @@ pub struct CurvePoint {
     pub least: f64,
     /// Greatest of the runs, microseconds.
     pub most: f64,
+}
+
+impl CurvePoint {
+    /// Of the runs' values; `None` if there is none.
+    fn of(percentile: f64, values: &[f64]) -> Option<Self> {
+        Some(Self {
+            percentile,
+            median: median(values)?,
+            least: values.iter().copied().fold(f64::INFINITY, f64::min),
+            most: values.iter().copied().fold(0.0, f64::max),
+        })
+    }
 }

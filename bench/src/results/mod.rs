@@ -5,6 +5,7 @@
 //! the load generator, which writes the lines. A reader that shared them would no longer read last year's.
 
 mod groups;
+mod histogram;
 mod metric;
 mod read;
 
@@ -43,6 +44,9 @@ pub struct Run {
     /// Latencies by name.
     #[serde(default)]
     pub latency: BTreeMap<String, Percentiles>,
+    /// The same latencies whole: HdrHistogram's V2 format, deflated, in base64.
+    #[serde(default)]
+    pub histograms: BTreeMap<String, String>,
     /// The server's processes, if the generator was told of them.
     pub broker: Option<Broker>,
     /// Name of the server, as `scripts/bench --list` has it.
@@ -137,7 +141,15 @@ impl Run {
     /// Latency of delivery, or of the answer to CONNECT where there are no messages.
     #[must_use]
     pub fn main_latency(&self) -> Option<&Percentiles> {
-        self.latency.get(if self.has_messages() { "end_to_end" } else { "connack" })
+        self.latency.get(self.main_latency_name())
+    }
+
+    fn main_latency_name(&self) -> &'static str {
+        if self.has_messages() { "end_to_end" } else { "connack" }
+    }
+
+    fn main_distribution(&self) -> Option<histogram::Distribution> {
+        histogram::Distribution::decode(self.histograms.get(self.main_latency_name())?)
     }
 
     /// Whether two runs did the same, whatever port they did it through.

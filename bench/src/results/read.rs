@@ -147,6 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn curves_are_of_whole_distributions_where_every_run_has_one() {
+        let full = FULL.replace('\n', " ");
+        let times = crate::results::histogram::encode_for_tests(1..=1000);
+        let with =
+            |text: &str| full.replace(r#""broker":"#, &format!(r#""histograms":{{"end_to_end":"{text}"}},"broker":"#));
+        let curve = |lines: &[&str]| group(&parse(&lines.join("\n")).unwrap())[0].latency_curve();
+        let of = curve(&[&with(&times)]);
+        assert_eq!(of.len(), 11);
+        let at = |percentile| of.iter().find(|point| point.percentile == percentile).unwrap().median;
+        assert!((at(10.0) - 100.0).abs() < 0.2 && (at(99.5) - 995.0).abs() < 1.0, "{of:?}");
+        assert_eq!(curve(&[&with(&times), &full]).len(), 4, "one run has none");
+        assert_eq!(curve(&[&with("nonsense")]).len(), 4, "no histogram");
+    }
+
+    #[test]
     fn only_runs_that_passed_have_figures() {
         let full = FULL.replace('\n', " ");
         let text = [full.as_str(), &full.replace("passed", "failed"), &full.replace("floor", "ringmq")].join("\n");

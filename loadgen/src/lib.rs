@@ -4,7 +4,8 @@
 //!
 //! [`cli`] (what was asked, perhaps a scenario file, see [`definition`]) -> [`plan`] (what will be done, with a [`scenario`]) -> [`run`] (threads and phases, over a
 //! shared [`stage`]) -> [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`], [`series`])
-//! -> [`report`] (what came of it, with [`procfs`]).
+//! -> [`report`] (what came of it, with [`procfs`]); meanwhile it can be watched through [`live`]
+//! and by [`watch`].
 //! With [`simulated`] the broker's shards are in the same process, without sockets.
 //!
 //! The generator tries hard not to be what it measures: threads spin while they measure, open-loop latency counts from
@@ -21,6 +22,7 @@ pub mod definition;
 pub mod disturbance;
 pub mod fleet;
 pub mod latency;
+pub mod live;
 pub mod payload;
 pub mod plan;
 pub mod procfs;
@@ -31,3 +33,4 @@ pub mod schedule;
 pub mod series;
 pub mod simulated;
 pub mod stage;
+pub mod watch;

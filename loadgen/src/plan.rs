@@ -150,6 +150,8 @@ pub struct Generator {
     pub hgrm: Option<String>,
     /// No progress, no table.
     pub quiet: bool,
+    /// Who watches.
+    pub watch: crate::watch::Options,
 }
 
 impl Plan {

@@ -9,11 +9,13 @@ use crate::cli::{Cli, ScenarioArgs};
 use crate::clock::{Clock, NANOS_PER_MILLI};
 use crate::definition::presets;
 use crate::fleet::{Context, Directory, Fleet, Lent, Meter, Outcome};
+use crate::live::Monitor;
 use crate::plan::Plan;
 use crate::procfs::{self, Memory, ProcessSample};
 use crate::report::{Findings, Report, Verdict};
 use crate::simulated::{self, Broker, Seat, Usage};
 use crate::stage::{Event, Phase, Stage};
+use crate::watch::{self, Interrupts, Watch};
 use ringmq_core::machine::ShardId;
 use ringmq_drive::{Control, Links, Options, Setup, links};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -156,9 +158,16 @@ pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findi
     let (broker, seats) = plan.simulated.map(|options| Broker::new(threads, options, size)).unzip();
     let mut seats = seats.unwrap_or_default().into_iter();
     let directory = Arc::new(Directory::new(plan));
-    let cx = Context { plan: Arc::clone(plan), stage: Arc::clone(&stage), directory, clock: Clock::start(), events };
     let simulated = broker.as_ref();
-    let mut conductor = Conductor { plan, stage: &stage, clock: cx.clock, told, failed: 0, simulated };
+    let live = watch::live(plan);
+    let cx =
+        Context { plan: Arc::clone(plan), stage: Arc::clone(&stage), directory, live, clock: Clock::start(), events };
+    let mut conductor =
+        Conductor { plan, stage: &stage, clock: cx.clock, told, failed: 0, interrupted: false, simulated };
+    let monitor = Monitor::new(Arc::clone(plan), Arc::clone(&stage), Arc::clone(&cx.live), cx.clock);
+    let watch = Watch::start(plan, monitor, cx.events.clone())?;
+    let interrupts =
+        Interrupts::handle(cx.events.clone()).map_err(|problem| format!("cannot handle signals: {problem}"))?;
 
     let (samples, outcomes) = thread::scope(|scope| {
         let workers: Vec<_> = links(threads)
@@ -177,6 +186,8 @@ pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findi
             workers.into_iter().map(|worker| worker.join().expect("a generator thread panicked")).collect();
         (samples, outcomes)
     });
+    // Puts the terminal back before anything is printed.
+    drop((watch, interrupts));
     let samples = samples?;
 
     let mut sent = vec![0; plan.scenario.publishers() as usize];
@@ -255,6 +266,8 @@ pub struct Samples {
     pub end: Sample,
     /// Clients that did not get as far as the traffic.
     pub failed_clients: usize,
+    /// The run was ended early.
+    pub interrupted: bool,
 }
 
 /// Moves the stage through its phases.
@@ -267,6 +280,8 @@ struct Conductor<'a> {
     failed: usize,
     /// The broker, if it is in this process.
     simulated: Option<&'a Broker>,
+    /// The run is to end early.
+    interrupted: bool,
 }
 
 impl Conductor<'_> {
@@ -305,6 +320,7 @@ impl Conductor<'_> {
             samples.memory[2] = self.memory();
             self.await_quiet()?;
         }
+        samples.interrupted = self.interrupted;
         // Connections that do not close in time are cut off when the drivers stop.
         let _ = self.pass(Phase::Disconnect, GOODBYE_TIMEOUT);
         Ok(samples)
@@ -312,7 +328,8 @@ impl Conductor<'_> {
 
     /// Whether there is no point in sending: messages of clients that are missing would only look lost.
     fn hopeless(&self) -> bool {
-        self.failed > 0 && (self.plan.traffic.is_some() || self.failed == self.plan.clients() as usize)
+        self.interrupted
+            || self.failed > 0 && (self.plan.traffic.is_some() || self.failed == self.plan.clients() as usize)
     }
 
     fn sample(&self) -> Result<Sample, String> {
@@ -357,6 +374,10 @@ impl Conductor<'_> {
                     failures += failed;
                 }
                 Ok(Event::Failed(problem)) => return Err(problem),
+                Ok(Event::Interrupted) if awaited < Phase::Traffic => {
+                    self.interrupt();
+                    break;
+                }
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("all generator threads have ended".into()),
                 Err(RecvTimeoutError::Timeout) => {
@@ -377,9 +398,10 @@ impl Conductor<'_> {
     /// Lets the threads work for a time; ends early if there is nobody left to work.
     fn hold(&mut self, time: Duration, abandoned: &mut usize) -> Result<(), String> {
         let end = Instant::now() + time;
-        while *abandoned < self.plan.threads() {
+        while *abandoned < self.plan.threads() && !self.interrupted {
             match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(Event::Abandoned | Event::Done) => *abandoned += 1,
+                Ok(Event::Interrupted) => self.interrupt(),
                 Ok(Event::Failed(problem)) => return Err(problem),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("all generator threads have ended".into()),
@@ -409,8 +431,14 @@ impl Conductor<'_> {
         }
     }
 
+    /// Ends the run early: what is under way is still waited for, and a report is made of what there is.
+    fn interrupt(&mut self) {
+        self.interrupted = true;
+        self.say("interrupted: ending early; once more ends at once");
+    }
+
     fn say(&self, what: &str) {
-        if !self.plan.generator.quiet {
+        if !self.plan.generator.quiet && !watch::shows(self.plan) {
             eprintln!("{what}");
         }
     }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
 /// What the fleets do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Phase {
     /// Make drivers and memory ready.
@@ -48,6 +49,8 @@ pub enum Event {
     Done,
     /// A thread has no connection left although it should.
     Abandoned,
+    /// Somebody wants the run to end early.
+    Interrupted,
     /// A thread's driver failed.
     Failed(String),
 }

@@ -109,6 +109,10 @@ pub struct CommonArgs {
     /// No progress and no table; problems are still reported
     #[arg(long, short, help_heading = "Generator")]
     pub quiet: bool,
+
+    /// How the run is watched.
+    #[command(flatten)]
+    pub watch: crate::watch::Options,
 }
 
 /// Most threads of one process: those the drivers' mesh can link.

@@ -138,6 +138,7 @@ impl Fleet {
         self.sweep.keep_alive(client.keep_alive);
         self.meter.connect.record(now.saturating_sub(client.due_ns));
         self.meter.connack.record(now.saturating_sub(client.asked_ns));
+        self.gauge.connected(now.saturating_sub(client.due_ns));
         self.meter.connected += 1;
         self.open += 1;
         self.settle_dial();
@@ -209,6 +210,7 @@ impl Fleet {
                 client.forget(State::Gone);
             }
         }
+        self.open = 0;
         self.phase = Phase::Disconnect;
         self.disconnected = self.clients.len();
         self.reached = true;

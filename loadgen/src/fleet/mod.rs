@@ -40,6 +40,7 @@ pub use meter::Meter;
 use crate::checks::Checks;
 use crate::clock::{Clock, NANOS_PER_MILLI};
 use crate::disturbance::nanos;
+use crate::live::{Counters, Gauge, Live};
 use crate::payload::Template;
 use crate::plan::{Pace, Plan};
 use crate::scenario::Sources;
@@ -101,6 +102,8 @@ pub struct Context {
     pub stage: Arc<Stage>,
     /// Where publishers run.
     pub directory: Arc<Directory>,
+    /// Where the threads publish how far they are.
+    pub live: Arc<Live>,
     /// The run's clock.
     pub clock: Clock,
     /// The way to the main thread.
@@ -138,6 +141,7 @@ pub struct Fleet {
     by_conn: Vec<u32>,
     checks: Checks,
     meter: Meter,
+    gauge: Gauge,
 
     phase: Phase,
     /// The phase's work is done and reported.
@@ -148,6 +152,12 @@ pub struct Fleet {
     disconnected: usize,
     /// Connections that have got as far as a CONNACK and are still there.
     open: usize,
+    /// Messages that were skipped and have not come late.
+    missing: u64,
+    /// Subscribers that got their SUBACK.
+    granted: u64,
+    /// Messages sent in all of the run.
+    sent: u64,
     schedule: Option<Schedule>,
     pace: Pace,
     account: Account,
@@ -233,6 +243,7 @@ impl Fleet {
                 disturbances: vec![DisturbanceCounts::default(); plan.disturbances.len()],
                 ..Meter::default()
             },
+            gauge: Gauge::new(Arc::clone(&cx.live), thread),
             phase: Phase::Prepare,
             reached: false,
             connect_schedule: None,
@@ -240,6 +251,9 @@ impl Fleet {
             subscribed: Queue::default(),
             disconnected: 0,
             open: 0,
+            missing: 0,
+            granted: 0,
+            sent: 0,
             schedule: None,
             pace,
             account: Account::default(),
@@ -286,6 +300,9 @@ impl Fleet {
             let turn = now - self.last_tick_ns;
             *(if self.active { &mut self.meter.busy_ns } else { &mut self.meter.idle_ns }) += turn;
         }
+        if self.last_tick_ns != 0 {
+            self.gauge.turn(now - self.last_tick_ns, self.active);
+        }
         self.last_tick_ns = now;
         self.active = false;
 
@@ -314,6 +331,27 @@ impl Fleet {
         self.cx.stage.moved(usize::from(self.thread.0), self.moved());
         if self.phase == Phase::Drain {
             self.settle();
+        }
+        if self.gauge.is_due(now) {
+            self.gauge.publish(now, self.counters(), &self.meter.errors);
+        }
+    }
+
+    /// How far this thread is, for those who watch.
+    fn counters(&self) -> Counters {
+        let tally = self.checks.tally();
+        Counters {
+            open: self.open as u64,
+            connected: self.meter.connected,
+            subscribed: self.granted,
+            sent: self.sent,
+            delivered: tally.delivered,
+            acknowledged: self.meter.acknowledged,
+            missing: self.missing,
+            duplicates: tally.duplicates,
+            reordered: tally.reordered,
+            damaged: tally.damaged,
+            held_back: self.meter.held_back,
         }
     }
 
@@ -374,6 +412,7 @@ impl Fleet {
             let client = &mut self.clients[self.disconnected];
             self.disconnected += 1;
             if client.state.is_open() {
+                self.open = self.open.saturating_sub(1);
                 let goodbye = Disconnect::with_reason(ReasonCode::NORMAL_DISCONNECTION);
                 goodbye.encode(version, fx.outbox.buffer(client.conn()));
                 fx.commands.push(Command::Close { conn: client.conn(), how: CloseHow::Flush });

@@ -58,6 +58,7 @@ impl Fleet {
             let Some(schedule) = &mut self.schedule else { return };
             let now = self.cx.clock.now();
             let Some(due) = schedule.take(now) else { return };
+            self.gauge.due(now - due.at_ns);
             if self.cx.stage.measures(due.at_ns) {
                 self.meter.due += 1;
                 self.meter.lag.record(now - due.at_ns);
@@ -151,6 +152,8 @@ impl Fleet {
         let at = out.len() - self.template.size();
         self.template.write_header(&mut out[at..], publisher.global, publisher.sequence, intended_ns);
 
+        self.sent += 1;
+        self.gauge.sent();
         publisher.sequence += 1;
         publisher.copies_out += u64::from(publisher.copies);
         self.account.expected += u64::from(publisher.copies);
@@ -202,6 +205,7 @@ impl Fleet {
         }
         if finished {
             let since_ns = publisher.in_flight.finish(ack.packet_id);
+            self.gauge.acknowledged(now.saturating_sub(since_ns));
             if self.cx.stage.measures(since_ns) {
                 self.meter.acknowledge.record(now.saturating_sub(since_ns));
             }

@@ -148,22 +148,29 @@ impl Fleet {
         let stream = subscriber.streams + position as usize;
         let shared = self.cx.plan.scenario.share().is_some();
         let credit = match self.checks.record(stream, header.publisher, header.sequence) {
-            Verdict::New { skipped } => 1 + skipped,
+            Verdict::New { skipped } => {
+                self.missing += skipped;
+                1 + skipped
+            }
             // In a plain subscription its credit was given when it was found missing.
             Verdict::Late if shared => 1,
-            Verdict::Late => 0,
+            Verdict::Late => {
+                self.missing = self.missing.saturating_sub(1);
+                0
+            }
             Verdict::Duplicate | Verdict::Absurd => return Ok(()),
         };
         self.account.accounted += credit;
+        let latency = now.saturating_sub(header.intended_ns);
+        self.gauge.delivered(latency);
         if self.cx.stage.measures(now) {
             self.meter.delivered += 1;
-            let latency = now.saturating_sub(header.intended_ns);
             self.meter.series.delivered(now - self.cx.stage.measured().0, latency);
         }
         if self.cx.stage.measures(header.intended_ns) {
-            self.meter.end_to_end.record(now.saturating_sub(header.intended_ns));
+            self.meter.end_to_end.record(latency);
             if self.ordeals.is_bystander(index) {
-                self.meter.undisturbed.record(now.saturating_sub(header.intended_ns));
+                self.meter.undisturbed.record(latency);
             }
         }
         if self.ordeals.replaying > 0 {

@@ -66,6 +66,7 @@ impl Fleet {
                 None => return Err(format!("SUBACK: {reason}")),
             }
         }
+        self.granted += 1;
         self.clients[index].state = State::Ready;
         if state == State::Resubscribing {
             self.granted_again(index, now);

@@ -26,7 +26,8 @@ impl Rig {
         let (threads, version) = (plan.threads(), plan.identity.version);
         let (events, told) = channel();
         let (stage, directory) = (Arc::new(Stage::new(threads)), Arc::new(Directory::new(&plan)));
-        let fleet = Fleet::new(Context { plan, stage, directory, clock: Clock::start(), events }, 0);
+        let fleet =
+            Fleet::new(Context { plan, stage, directory, live: Live::unwatched(), clock: Clock::start(), events }, 0);
         let mut rig = Self { fleet, fx: Effects::new(threads), told, version };
         rig.begin(Phase::Connect);
         for command in mem::take(&mut rig.fx.commands) {

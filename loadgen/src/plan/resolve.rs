@@ -127,7 +127,9 @@ pub(super) fn generator(common: &CommonArgs) -> Result<Generator, String> {
         return Err(format!("at most {SHARDS_MAX} threads"));
     }
     let (json, hgrm, quiet) = (common.json.clone(), common.hgrm.clone(), common.quiet);
-    Ok(Generator { cores, driver: common.driver, direct: common.direct, spin: !common.no_spin, json, hgrm, quiet })
+    let watch = common.watch.clone();
+    let (driver, direct, spin) = (common.driver, common.direct, !common.no_spin);
+    Ok(Generator { cores, driver, direct, spin, json, hgrm, quiet, watch })
 }
 
 pub(super) fn resolve(common: &CommonArgs) -> Result<SocketAddr, String> {

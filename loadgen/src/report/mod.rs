@@ -68,7 +68,8 @@ pub enum Verdict {
     Passed,
     /// Loss at QoS 1 or 2, reordering, damage, or errors.
     Failed,
-    /// The checks passed, but the schedule was not kept: latencies do not mean what they should.
+    /// The checks passed, but the schedule was not kept or the run was ended early: figures do not mean what they
+    /// should.
     Invalid,
 }
 
@@ -99,6 +100,9 @@ pub struct Report {
     pub scenario: Parameters,
     /// How it ended.
     pub verdict: Verdict,
+    /// Whether it was ended early, by a signal or a key.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Why it failed or is invalid.
     pub reasons: Vec<String>,
     /// What may distort it.
@@ -310,6 +314,7 @@ impl Report {
             },
             scenario: parameters(plan),
             verdict: Verdict::Passed,
+            interrupted: samples.interrupted,
             reasons: Vec::new(),
             warnings,
             connect: ConnectResult {
@@ -404,16 +409,29 @@ impl Report {
             failures.push(format!("{} messages damaged", checks.damaged));
         }
         if failed_clients == 0 {
-            failures.extend(self.disturbances.iter().flat_map(DisturbanceResult::failures));
+            // Those whose time had not come when the run was interrupted have not failed.
+            let begun = self.disturbances.iter().filter(|part| part.hit > 0 || !self.interrupted);
+            failures.extend(begun.flat_map(DisturbanceResult::failures));
         }
         let somebody_hears = (0..plan.live_publishers()).any(|publisher| plan.scenario.copies(publisher) > 0);
-        if plan.traffic.is_some() && somebody_hears && failures.is_empty() && self.traffic.delivered == 0 {
+        if plan.traffic.is_some()
+            && somebody_hears
+            && failures.is_empty()
+            && self.traffic.delivered == 0
+            && !self.interrupted
+        {
             failures.push("nothing was delivered".into());
         }
 
         let mut invalid = Vec::new();
+        if self.interrupted {
+            let (measured, planned) = (self.traffic.seconds, plan.duration.as_secs_f64());
+            invalid.push(format!("interrupted: measured for {measured:.1} of {planned:.1} s"));
+        }
+        // A run that was interrupted before it measured has no schedule.
+        let begun = !self.interrupted || self.traffic.seconds > 0.0;
         let generator = &self.generator;
-        if let Some(kept) = generator.schedule_kept.filter(|_| failed_clients == 0) {
+        if let Some(kept) = generator.schedule_kept.filter(|_| failed_clients == 0 && begun) {
             let lag = self.latency.get("generator_lag").map_or(0.0, |lag| lag.p99_us);
             if kept < SCHEDULE_KEPT_MIN || lag > LAG_P99_US_MAX {
                 invalid.push(format!(
@@ -580,6 +598,14 @@ mod tests {
         assert_eq!(verdict("p2p", |findings| findings.tally.foreign = 1), Verdict::Passed);
         assert_eq!(verdict("p2p", |findings| findings.meter.error("closed".into())), Verdict::Failed);
         assert_eq!(verdict("p2p", |findings| findings.meter.delivered = 0), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_run_that_was_ended_early_is_no_result_but_what_failed_still_counts() {
+        let early = |findings: &mut Findings| (findings.samples.interrupted, findings.meter.delivered) = (true, 0);
+        assert_eq!(verdict("p2p", early), Verdict::Invalid);
+        let lost = |findings: &mut Findings| (findings.samples.interrupted, findings.tally.lost) = (true, 1);
+        assert_eq!(verdict("p2p --qos 1", lost), Verdict::Failed);
     }
 
     #[test]

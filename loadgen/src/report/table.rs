@@ -53,6 +53,7 @@ pub(super) fn render(report: &Report) -> String {
     let verdict = match report.verdict {
         Verdict::Passed => "passed",
         Verdict::Failed => "FAILED",
+        Verdict::Invalid if report.interrupted => "INVALID: ended early",
         Verdict::Invalid => "INVALID: the schedule was not kept",
     };
     row(&mut out, "verdict", verdict);

@@ -51,7 +51,7 @@ impl SimulatedResult {
         let [before, made, ready, last] = ended.memory;
         let per = |amount: f64, count: u64| (count > 0).then(|| tidy(amount / count as f64));
         let clients = f64::from(plan.clients().max(1));
-        let growth = |from: u64, to: u64| (from > 0).then(|| to as f64 - from as f64);
+        let growth = |from: u64, to: u64| (from > 0).then_some(to as f64 - from as f64);
         let micros = |ns: u64| ns as f64 / 1000.0;
         Self {
             broker_shards: plan.threads(),

@@ -8,6 +8,7 @@
 //!
 //! Absent: what counts as failure; that is the report's decision.
 
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -72,7 +73,8 @@ impl Tally {
 }
 
 /// One bit a message.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 struct Bitmap {
     words: Vec<u64>,
 }
@@ -279,6 +281,26 @@ impl Checks {
         &self.tally
     }
 
+    /// What another process needs for the verification. `streams` gives the publisher of each stream. Nothing may have
+    /// been excused or tolerated.
+    #[must_use]
+    pub fn digest(&self, streams: impl Iterator<Item = (usize, u32)>) -> Digest {
+        if self.seen.is_some() {
+            return Digest { tally: self.tally, seen: self.seen.clone(), ..Digest::default() };
+        }
+        let mut ends: HashMap<(u32, u64), u64> = HashMap::new();
+        for (stream, publisher) in streams {
+            *ends.entry((publisher, self.next[stream])).or_default() += 1;
+        }
+        let ends = ends.into_iter().map(|((publisher, next), streams)| (publisher, next, streams)).collect();
+        Digest { tally: self.tally, skipped: self.skipped(), ends, seen: None }
+    }
+
+    /// Messages skipped in plain streams, and not made up for.
+    fn skipped(&self) -> u64 {
+        self.gaps.values().flatten().map(|gap| gap.to - gap.from).sum()
+    }
+
     /// One more than the highest sequence number received in a stream.
     #[must_use]
     pub fn next(&self, stream: usize) -> u64 {
@@ -305,6 +327,19 @@ fn fill(gaps: &mut Vec<Gap>, sequence: u64) -> bool {
     true
 }
 
+/// One thread's checks, as short as they can be for another process to verify the whole run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Digest {
+    tally: Tally,
+    /// Messages skipped in plain streams, and not made up for.
+    skipped: u64,
+    /// Publisher, one more than the highest sequence number received, and how many plain streams ended so. In a run
+    /// without loss all streams of a publisher end alike.
+    ends: Vec<(u32, u64, u64)>,
+    /// By publisher, in shared subscriptions.
+    seen: Option<Vec<Bitmap>>,
+}
+
 /// Puts the threads' checks together and finds what never came.
 #[derive(Debug, Default)]
 pub struct Verification {
@@ -319,15 +354,7 @@ impl Verification {
     pub fn add(&mut self, mut checks: Checks, streams: impl Iterator<Item = (usize, u32)>, sent: &[u64]) {
         if let Some(seen) = &checks.seen {
             self.tally.add(&checks.tally);
-            self.shared = true;
-            self.seen.resize(self.seen.len().max(seen.len()), Bitmap::default());
-            for (all, one) in self.seen.iter_mut().zip(seen) {
-                let again = all.unite(one);
-                // Two members on different threads got the same message; each thought it was the first.
-                self.tally.duplicates += again;
-                self.tally.delivered -= again;
-            }
-            return;
+            return self.unite(seen);
         }
         for (stream, publisher) in streams {
             let (next, sent) = (checks.next[stream], sent[publisher as usize]);
@@ -341,6 +368,35 @@ impl Verification {
             *checks.missing(stream, gap.excused) += gap.to - gap.from;
         }
         self.tally.add(&checks.tally);
+    }
+
+    /// Adds the checks of another process's thread.
+    ///
+    /// # Errors
+    /// A text, if they are of publishers that do not exist.
+    pub fn add_digest(&mut self, digest: &Digest, sent: &[u64]) -> Result<(), String> {
+        self.tally.add(&digest.tally);
+        if let Some(seen) = &digest.seen {
+            self.unite(seen);
+        }
+        self.tally.lost += digest.skipped;
+        for (publisher, next, streams) in &digest.ends {
+            let sent = sent.get(*publisher as usize).ok_or_else(|| format!("there is no publisher {publisher}"))?;
+            self.tally.lost += sent.saturating_sub(*next) * streams;
+        }
+        Ok(())
+    }
+
+    /// Adds what members of a shared subscription received.
+    fn unite(&mut self, seen: &[Bitmap]) {
+        self.shared = true;
+        self.seen.resize(self.seen.len().max(seen.len()), Bitmap::default());
+        for (all, one) in self.seen.iter_mut().zip(seen) {
+            let again = all.unite(one);
+            // Two members on different threads got the same message; each thought it was the first.
+            self.tally.duplicates += again;
+            self.tally.delivered -= again;
+        }
     }
 
     /// The final counts.
@@ -359,9 +415,16 @@ mod tests {
     use std::collections::HashSet;
 
     fn verify(checks: &Checks, sent: u64) -> Tally {
-        let mut all = Verification::default();
+        let (mut all, mut afar) = (Verification::default(), Verification::default());
         all.add(checks.clone(), std::iter::once((0, 0)), &[sent]);
-        all.finish(&[sent])
+        let digest = serde_json::to_string(&checks.digest(std::iter::once((0, 0)))).unwrap();
+        afar.add_digest(&serde_json::from_str(&digest).unwrap(), &[sent]).unwrap();
+        let found = all.finish(&[sent]);
+        // What is excused stays within one process: disturbances are not spread.
+        if checks.excused.is_empty() {
+            assert_eq!(afar.finish(&[sent]), found, "another process finds the same");
+        }
+        found
     }
 
     #[test]
@@ -425,11 +488,29 @@ mod tests {
         two.record(0, 0, 3);
         assert_eq!(two.record(0, 0, 2), Verdict::Late);
         two.record(0, 0, 1);
-        let mut all = Verification::default();
-        all.add(one, std::iter::empty(), &[6]);
-        all.add(two, std::iter::empty(), &[6]);
+        let (mut all, mut afar) = (Verification::default(), Verification::default());
+        for part in [one, two] {
+            afar.add_digest(&part.digest(std::iter::empty()), &[6]).unwrap();
+            all.add(part, std::iter::empty(), &[6]);
+        }
         let expected = Tally { delivered: 4, lost: 2, duplicates: 1, reordered: 2, ..Tally::default() };
-        assert_eq!(all.finish(&[6]), expected);
+        assert_eq!((all.finish(&[6]), afar.finish(&[6])), (expected, expected));
+    }
+
+    #[test]
+    fn streams_that_end_alike_are_one_line_of_a_digest() {
+        let mut checks = Checks::plain(4);
+        for (stream, count) in [(0, 5), (1, 5), (2, 3), (3, 5)] {
+            for sequence in 0..count {
+                checks.record(stream, 0, sequence);
+            }
+        }
+        let digest = checks.digest((0..4).map(|stream| (stream, u32::from(stream == 3))));
+        assert_eq!(digest.ends.len(), 3);
+        let mut all = Verification::default();
+        all.add_digest(&digest, &[6, 6]).unwrap();
+        assert_eq!(all.finish(&[6, 6]).lost, 1 + 1 + 3 + 1);
+        assert!(Verification::default().add_digest(&digest, &[6]).is_err(), "publisher 1 is not there");
     }
 
     #[test]

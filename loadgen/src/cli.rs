@@ -18,8 +18,9 @@ pub(crate) use values::{duration, group, size};
 
 use crate::schedule::RATE_MAX;
 use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
 use std::time::Duration;
-use values::scale;
+use values::{cores, scale};
 
 const ABOUT: &str = "MQTT load generator: simulated clients, latency and throughput";
 
@@ -86,6 +87,39 @@ pub enum ScenarioArgs {
     List,
     /// Show a scenario: its figures and its file
     Describe(DescribeArgs),
+    /// Wait for a coordinator on another host, run with --agents, and do its work
+    Agent(AgentArgs),
+}
+
+impl ScenarioArgs {
+    /// The options that all scenarios have; `None` if this is no scenario.
+    #[must_use]
+    pub fn common(&self) -> Option<&CommonArgs> {
+        match self {
+            Self::Conn(args) => Some(&args.common),
+            Self::Pub(args) => Some(&args.common),
+            Self::Sub(args) => Some(&args.common),
+            Self::P2p(args) => Some(&args.common),
+            Self::Fanin(args) => Some(&args.common),
+            Self::Fanout(args) => Some(&args.common),
+            Self::Run(args) => Some(&args.common),
+            Self::List | Self::Describe(_) | Self::Agent(_) => None,
+        }
+    }
+}
+
+/// Options of `agent`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentArgs {
+    /// Where to wait for coordinators. Whoever reaches it can make this host send load: trusted networks only
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7883")]
+    pub listen: SocketAddr,
+    /// Cores to run on, one pinned thread each: 1 or 2,4-7. Without, one thread that is not pinned
+    #[arg(long, value_name = "LIST", value_parser = cores)]
+    pub cores: Option<CoreList>,
+    /// The coordinator started this process and is at the other end of standard input
+    #[arg(long, hide = true)]
+    pub inherited: bool,
 }
 
 /// Options of `run`. What is given here wins over the file.
@@ -94,6 +128,9 @@ pub struct RunArgs {
     /// A TOML file, or a name of `list`
     #[arg(value_name = "FILE|PRESET")]
     pub scenario: String,
+    /// The file's text, where it was read by somebody else.
+    #[arg(skip)]
+    pub text: Option<String>,
     /// Multiply the numbers of clients, to fit a machine; rates per publisher stay
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = scale)]
     pub scale: f64,

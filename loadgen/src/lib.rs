@@ -6,6 +6,7 @@
 //! shared [`stage`]) -> [`fleet`] (the clients of one thread, with [`schedule`], [`payload`], [`checks`], [`latency`], [`series`])
 //! -> [`report`] (what came of it, with [`procfs`]); meanwhile it can be watched through [`live`]
 //! and by [`watch`].
+//! [`workers`] spreads the threads over processes and hosts.
 //! With [`simulated`] the broker's shards are in the same process, without sockets.
 //!
 //! The generator tries hard not to be what it measures: threads spin while they measure, open-loop latency counts from
@@ -34,3 +35,4 @@ pub mod series;
 pub mod simulated;
 pub mod stage;
 pub mod watch;
+pub mod workers;

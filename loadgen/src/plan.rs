@@ -162,7 +162,9 @@ impl Plan {
     pub fn new(cli: &Cli) -> Result<Self, String> {
         let draft = match &cli.scenario {
             ScenarioArgs::Run(args) => file::draft(args)?,
-            ScenarioArgs::List | ScenarioArgs::Describe(_) => return Err("nothing to run".into()),
+            ScenarioArgs::List | ScenarioArgs::Describe(_) | ScenarioArgs::Agent(_) => {
+                return Err("nothing to run".into());
+            }
             ScenarioArgs::Conn(args) => {
                 let conn = Conn { clients: args.clients, subscribe: args.subscribe };
                 let draft = Draft::new(Box::new(conn), &args.common, None)?;

@@ -5,6 +5,7 @@
 //! system time. Threads that end between two samples take their schedstat with them; both figures are kept so that the
 //! larger one can be used. Absent: CPU time the kernel spends on a process's behalf in interrupts.
 
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 
@@ -12,7 +13,7 @@ use std::io;
 const TICK_NS: u64 = 10_000_000;
 
 /// One process at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSample {
     /// Run time of all live threads, nanoseconds.
     pub run_ns: u64,
@@ -127,6 +128,20 @@ fn parse_snmp(text: &str) -> Option<u64> {
 #[must_use]
 pub fn kernel_release() -> String {
     trimmed("/proc/sys/kernel/osrelease")
+}
+
+/// The host's name; empty if unknown.
+#[must_use]
+pub fn host_name() -> String {
+    trimmed("/proc/sys/kernel/hostname")
+}
+
+/// Equal for processes that see the same monotonic clock: those of one boot of one system and one time namespace.
+#[must_use]
+pub fn clock_identity() -> String {
+    let boot = trimmed("/proc/sys/kernel/random/boot_id");
+    let namespace = fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    format!("{boot} {}", namespace.display())
 }
 
 /// TCP congestion control of new connections; empty if unknown.

@@ -16,6 +16,7 @@ use crate::report::{Findings, Report, Verdict};
 use crate::simulated::{self, Broker, Seat, Usage};
 use crate::stage::{Event, Phase, Stage};
 use crate::watch::{self, Interrupts, Watch};
+use crate::workers::{self, Share};
 use ringmq_core::machine::ShardId;
 use ringmq_drive::{Control, Links, Options, Setup, links};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -59,15 +60,30 @@ pub fn execute(cli: &Cli) -> Result<Verdict, String> {
             print!("{}", presets::describe(&args.scenario)?);
             return Ok(Verdict::Passed);
         }
+        ScenarioArgs::Agent(args) => {
+            workers::run_agent(args)?;
+            return Ok(Verdict::Passed);
+        }
         _ => {}
     }
-    let plan = Arc::new(Plan::new(cli)?);
+    let plan = Plan::new(cli)?;
     let warnings = preflight(&plan)?;
     if let Some(core) = plan.generator.cores[0] {
         // The main thread must not disturb the broker; where it cannot run is found out by the threads.
         core_affinity::set_for_current(core_affinity::CoreId { id: core });
     }
-    let findings = carry_out(&plan, warnings)?;
+    let divided = cli.scenario.common().filter(|options| options.processes.is_some() || !options.agents.is_empty());
+    let (plan, findings) = match divided {
+        Some(options) => {
+            let (plan, findings) = workers::carry_out(cli, options, plan, warnings)?;
+            (Arc::new(plan), findings)
+        }
+        None => {
+            let plan = Arc::new(plan);
+            let findings = carry_out(&plan, warnings)?;
+            (plan, findings)
+        }
+    };
     if let Some(prefix) = &plan.generator.hgrm {
         for (name, latency) in findings.meter.latencies() {
             if latency.percentiles().is_some() {
@@ -109,9 +125,6 @@ fn preflight(plan: &Plan) -> Result<Vec<String>, String> {
     if plan.simulated.is_some() {
         return Ok(Vec::new());
     }
-    if !plan.generator.direct {
-        raise_open_files_limit(u64::from(plan.connections()) + FILES_BESIDES_CLIENTS)?;
-    }
     let mut warnings = Vec::new();
     if plan.remote.ip().is_loopback() && procfs::congestion_control() == "bbr" {
         warnings.push(
@@ -129,8 +142,15 @@ fn preflight(plan: &Plan) -> Result<Vec<String>, String> {
     Ok(warnings)
 }
 
-/// Makes sure that so many files can be open at once. A limit of `None` is none at all.
-fn raise_open_files_limit(needed: u64) -> Result<(), String> {
+/// Makes sure that so many of a plan's clients can be open at once. A limit of `None` is none at all.
+///
+/// # Errors
+/// A text for the user.
+pub(crate) fn raise_open_files_limit(plan: &Plan, clients: u32) -> Result<(), String> {
+    if plan.generator.direct {
+        return Ok(());
+    }
+    let needed = u64::from(clients) + FILES_BESIDES_CLIENTS;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
@@ -139,7 +159,10 @@ fn raise_open_files_limit(needed: u64) -> Result<(), String> {
     let maximum = limit.maximum.map(|maximum| maximum.max(needed));
     setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).map_err(|problem| {
         let most = limit.maximum.map_or_else(|| "unlimited".into(), |most| most.to_string());
-        format!("{needed} open files are needed, the hard limit is {most}: {problem}; raise it with ulimit -Hn")
+        format!(
+            "{needed} open files are needed, the hard limit is {most}: {problem}; raise it with ulimit -Hn, or \
+             spread the clients with --processes"
+        )
     })
 }
 
@@ -151,6 +174,9 @@ fn largest_table() -> u32 {
 /// Runs all threads to the end.
 pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findings, String> {
     let threads = plan.threads();
+    if plan.simulated.is_none() {
+        raise_open_files_limit(plan, plan.connections())?;
+    }
     let stage = Arc::new(Stage::new(threads));
     let control = Control::new(threads).map_err(|problem| format!("cannot set up: {problem}"))?;
     let (events, told) = channel();
@@ -162,8 +188,7 @@ pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findi
     let live = watch::live(plan);
     let cx =
         Context { plan: Arc::clone(plan), stage: Arc::clone(&stage), directory, live, clock: Clock::start(), events };
-    let mut conductor =
-        Conductor { plan, stage: &stage, clock: cx.clock, told, failed: 0, interrupted: false, simulated };
+    let mut conductor = Conductor::new(plan, stage.as_ref(), cx.clock, told, simulated);
     let monitor = Monitor::new(Arc::clone(plan), Arc::clone(&stage), Arc::clone(&cx.live), cx.clock);
     let watch = Watch::start(plan, monitor, cx.events.clone())?;
     let interrupts =
@@ -207,7 +232,49 @@ pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findi
         let measured = samples.end.simulated.since(&samples.start.simulated);
         broker.ended(samples.memory, samples.connect_simulated, measured)
     });
-    Ok(Findings { tally: verification.finish(&sent), meter, measured, samples, warnings, sent_in_all, simulated })
+    Ok(Findings {
+        tally: verification.finish(&sent),
+        meter,
+        measured,
+        samples,
+        warnings,
+        sent_in_all,
+        simulated,
+        workers: Vec::new(),
+    })
+}
+
+/// Runs a share of a plan's threads while `lead` moves their stage; they are stopped when it returns.
+///
+/// # Errors
+/// A text for the user, if nothing could be set up.
+pub(crate) fn perform<T>(
+    plan: &Arc<Plan>,
+    share: Share,
+    clock: Clock,
+    lead: impl FnOnce(&Context, Receiver<Event>) -> T,
+) -> Result<(T, Vec<Outcome>), String> {
+    let threads = share.threads;
+    let stage = Arc::new(Stage::new(threads));
+    let control = Control::new(threads).map_err(|problem| format!("cannot set up: {problem}"))?;
+    let (events, told) = channel();
+    let directory = Arc::new(Directory::of_share(plan, share));
+    let cx = Context { plan: Arc::clone(plan), stage, directory, live: watch::live(plan), clock, events };
+    Ok(thread::scope(|scope| {
+        let workers: Vec<_> = links(threads)
+            .into_iter()
+            .enumerate()
+            .map(|(thread, links)| {
+                let (cx, control) = (cx.clone(), control.clone());
+                scope.spawn(move || work(cx, thread, links, control, None))
+            })
+            .collect();
+        let led = lead(&cx, told);
+        control.request_stop();
+        let outcomes: Vec<Outcome> =
+            workers.into_iter().map(|worker| worker.join().expect("a generator thread panicked")).collect();
+        (led, outcomes)
+    }))
 }
 
 /// One generator thread, and in a simulated run a thread of the broker.
@@ -270,10 +337,54 @@ pub struct Samples {
     pub interrupted: bool,
 }
 
-/// Moves the stage through its phases.
-struct Conductor<'a> {
+impl Samples {
+    /// With the CPU time of workers in the place of this process's own.
+    pub(crate) fn of_workers(mut self, cpu: ProcessSample) -> Self {
+        (self.start.generator, self.end.generator) = (ProcessSample::default(), cpu);
+        self
+    }
+}
+
+/// Those whom a conductor leads: the threads of this process, or workers with theirs.
+pub(crate) trait Led {
+    /// Where they stand.
+    fn stage(&self) -> &Stage;
+    /// Begins a phase whose schedule, if it has one, starts at this time.
+    fn begin(&self, phase: Phase, start_ns: u64);
+    /// The measured interval starts.
+    fn measure_from(&self, at_ns: u64);
+    /// The measured interval ends.
+    fn measure_until(&self, at_ns: u64);
+    /// How long before something happens they have to be told, nanoseconds.
+    fn notice_ns(&self) -> u64;
+}
+
+impl Led for Stage {
+    fn stage(&self) -> &Stage {
+        self
+    }
+
+    fn begin(&self, phase: Phase, start_ns: u64) {
+        Self::begin(self, phase, start_ns);
+    }
+
+    fn measure_from(&self, at_ns: u64) {
+        Self::measure_from(self, at_ns);
+    }
+
+    fn measure_until(&self, at_ns: u64) {
+        Self::measure_until(self, at_ns);
+    }
+
+    fn notice_ns(&self) -> u64 {
+        0
+    }
+}
+
+/// Moves those it leads through the phases.
+pub(crate) struct Conductor<'a> {
     plan: &'a Plan,
-    stage: &'a Stage,
+    led: &'a dyn Led,
     clock: Clock,
     told: Receiver<Event>,
     /// Clients that have failed, as of the last phase.
@@ -284,8 +395,20 @@ struct Conductor<'a> {
     interrupted: bool,
 }
 
-impl Conductor<'_> {
-    fn conduct(&mut self) -> Result<Samples, String> {
+impl<'a> Conductor<'a> {
+    /// One that hears of what happens by `told`.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        led: &'a dyn Led,
+        clock: Clock,
+        told: Receiver<Event>,
+        simulated: Option<&'a Broker>,
+    ) -> Self {
+        Self { plan, led, clock, told, failed: 0, interrupted: false, simulated }
+    }
+
+    /// From the first connection to the last.
+    pub(crate) fn conduct(&mut self) -> Result<Samples, String> {
         let mut samples = Samples::default();
         let timeout = self.plan.connecting.timeout;
         self.await_all(Phase::Prepare, timeout)?;
@@ -307,16 +430,20 @@ impl Conductor<'_> {
 
         if !self.hopeless() {
             self.hold(self.plan.wait, &mut 0)?;
-            self.stage.begin(Phase::Traffic, self.clock.now() + SCHEDULE_LEAD_NS);
+            let notice_ns = self.led.notice_ns();
+            self.led.begin(Phase::Traffic, self.clock.now() + notice_ns + SCHEDULE_LEAD_NS);
             let mut abandoned = 0;
             self.hold(self.plan.warmup, &mut abandoned)?;
             samples.start = self.sample()?;
-            self.stage.measure_from(self.clock.now());
+            self.led.measure_from(self.clock.now() + notice_ns);
             self.hold(self.plan.duration, &mut abandoned)?;
             // A broker that is gone by now is reported by the connections it closed.
             samples.end = self.sample().unwrap_or(samples.start);
-            self.stage.measure_until(self.clock.now());
-            self.stage.begin(Phase::Drain, 0);
+            self.led.measure_until(self.clock.now() + notice_ns);
+            if notice_ns > 0 {
+                self.hold(Duration::from_nanos(notice_ns), &mut abandoned)?;
+            }
+            self.led.begin(Phase::Drain, 0);
             samples.memory[2] = self.memory();
             self.await_quiet()?;
         }
@@ -358,14 +485,14 @@ impl Conductor<'_> {
     /// Begins a phase, waits until all threads have done their part, and says how long that took.
     fn pass(&mut self, phase: Phase, timeout: Duration) -> Result<Duration, String> {
         let begun = Instant::now();
-        self.stage.begin(phase, self.clock.now());
+        self.led.begin(phase, self.clock.now());
         self.await_all(phase, timeout)?;
         Ok(begun.elapsed())
     }
 
     fn await_all(&mut self, awaited: Phase, timeout: Duration) -> Result<(), String> {
         let (mut reached, mut failures) = (0, 0);
-        let (mut moved, mut moved_at) = (self.stage.total_moved(), Instant::now());
+        let (mut moved, mut moved_at) = (self.led.stage().total_moved(), Instant::now());
         let moved_before = moved;
         while reached < self.plan.threads() {
             match self.told.recv_timeout(PROGRESS_PERIOD.min(timeout)) {
@@ -381,7 +508,7 @@ impl Conductor<'_> {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("all generator threads have ended".into()),
                 Err(RecvTimeoutError::Timeout) => {
-                    let now = self.stage.total_moved();
+                    let now = self.led.stage().total_moved();
                     if now != moved {
                         (moved, moved_at) = (now, Instant::now());
                         self.say(&format!("{awaited:?}: {} of {}", moved - moved_before, self.plan.clients()));
@@ -413,7 +540,7 @@ impl Conductor<'_> {
 
     /// Waits until everything sent has arrived, or nothing has for as long as the plan allows.
     fn await_quiet(&mut self) -> Result<(), String> {
-        let mut moved = self.stage.total_moved();
+        let mut moved = self.led.stage().total_moved();
         loop {
             match self.told.recv_timeout(self.plan.drain) {
                 Ok(Event::Quiet) => return Ok(()),
@@ -421,7 +548,7 @@ impl Conductor<'_> {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("all generator threads have ended".into()),
                 Err(RecvTimeoutError::Timeout) => {
-                    let now = self.stage.total_moved();
+                    let now = self.led.stage().total_moved();
                     if now == moved {
                         return Ok(());
                     }

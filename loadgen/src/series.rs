@@ -20,7 +20,7 @@ fn empty() -> Histogram<u32> {
     Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("the bounds are constants that fit")
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Second {
     sent: u64,
     delivered: u64,
@@ -44,7 +44,8 @@ pub struct SecondResult {
 }
 
 /// The seconds of one thread, or of all together.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "Vec<Second>", from = "Vec<Second>")]
 pub struct Series {
     seconds: Vec<Second>,
     /// Latencies of the last second.
@@ -54,6 +55,20 @@ pub struct Series {
 impl Default for Series {
     fn default() -> Self {
         Self { seconds: Vec::new(), current: empty() }
+    }
+}
+
+impl From<Series> for Vec<Second> {
+    fn from(mut series: Series) -> Self {
+        series.close();
+        series.seconds
+    }
+}
+
+impl From<Vec<Second>> for Series {
+    fn from(mut seconds: Vec<Second>) -> Self {
+        seconds.truncate(SECONDS_MAX);
+        Self { seconds, current: empty() }
     }
 }
 
@@ -145,7 +160,8 @@ mod tests {
         two.sent(3 * NANOS_PER_SECOND + 1);
         let mut all = Series::default();
         all.merge(one);
-        all.merge(two);
+        // As if it came from another process.
+        all.merge(serde_json::from_str(&serde_json::to_string(&two).unwrap()).unwrap());
         let found = all.finish(3);
         let first = SecondResult { sent: 0, delivered: 200, p50_us: Some(50), p99_us: Some(99), max_us: Some(100) };
         assert_eq!(found[0], first);

@@ -4,11 +4,12 @@
 //! have done their part, so that no phase begins on a guess. Everything here is a few atomics that are read once a
 //! turn. Absent: messages' credits, which go through the drivers' mesh.
 
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
 /// What the fleets do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Phase {
@@ -34,7 +35,7 @@ impl Phase {
 }
 
 /// What a thread tells the main thread.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
     /// A thread has done its part of a phase.
     Reached {
@@ -71,7 +72,7 @@ struct Progress {
 }
 
 /// What a thread has to say while it drains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Account {
     /// Deliveries that messages sent by this thread's publishers will cause.
     pub expected: u64,
@@ -169,15 +170,24 @@ impl Stage {
         mine.accounted.store(account.accounted, Ordering::SeqCst);
         mine.unacknowledged.store(account.unacknowledged, Ordering::SeqCst);
         mine.draining.store(true, Ordering::SeqCst);
+        if self.accounts().is_some_and(|all| all.unacknowledged == 0 && all.expected == all.accounted) {
+            // The main thread may have given up already.
+            let _ = events.send(Event::Quiet);
+        }
+    }
+
+    /// Where all threads stand together, once all of them drain.
+    #[must_use]
+    pub fn accounts(&self) -> Option<Account> {
         let sum = |field: fn(&Progress) -> &AtomicU64| -> u64 {
             self.progress.iter().map(|progress| field(progress).load(Ordering::SeqCst)).sum()
         };
         let all_drain = self.progress.iter().all(|progress| progress.draining.load(Ordering::SeqCst));
-        let nothing_pending = sum(|progress| &progress.unacknowledged) == 0;
-        if all_drain && nothing_pending && sum(|progress| &progress.expected) == sum(|progress| &progress.accounted) {
-            // The main thread may have given up already.
-            let _ = events.send(Event::Quiet);
-        }
+        all_drain.then(|| Account {
+            expected: sum(|progress| &progress.expected),
+            accounted: sum(|progress| &progress.accounted),
+            unacknowledged: sum(|progress| &progress.unacknowledged),
+        })
     }
 }
 

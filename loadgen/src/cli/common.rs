@@ -10,6 +10,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Most processes that one coordinator starts.
+const PROCESSES_MAX: i64 = 1024;
+
 /// Options that all scenarios have.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
@@ -94,6 +97,14 @@ pub struct CommonArgs {
     /// Keep connections in tables of the threads' rings: the limit of open files then holds for each thread (uring)
     #[arg(long, help_heading = "Generator")]
     pub direct: bool,
+    /// Worker processes to start and to spread the clients over, for more connections than one may have open. The cores
+    /// are spread over them as well
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PROCESSES_MAX),
+          help_heading = "Generator")]
+    pub processes: Option<u32>,
+    /// Agents to spread the clients over, each started on its host with `ringmq-loadgen agent`
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',', help_heading = "Generator")]
+    pub agents: Vec<String>,
     /// Driver: uring or epoll
     #[arg(long, value_name = "NAME", default_value_t = DriverKind::default(), help_heading = "Generator")]
     pub driver: DriverKind,

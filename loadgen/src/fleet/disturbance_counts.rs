@@ -1,10 +1,12 @@
 //! What is counted of each disturbance. Absent: latencies, which are in `meter`.
 
+use serde::{Deserialize, Serialize};
+
 /// Rounds whose times are kept; the counts have all of them.
 const ROUNDS_KEPT: usize = 10_000;
 
 /// One round.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Round {
     hit: u64,
     recovered: u64,
@@ -13,7 +15,7 @@ struct Round {
 }
 
 /// Counts of one disturbance, of one thread or all together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DisturbanceCounts {
     /// Clients hit, each round counted.
     pub hit: u64,

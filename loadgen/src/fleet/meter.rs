@@ -3,10 +3,11 @@
 use super::disturbance_counts::DisturbanceCounts;
 use crate::latency::Latency;
 use crate::series::Series;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Measurements of one fleet, or of all together.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Meter {
     /// From when a connection was due until its CONNACK.
     pub connect: Latency,

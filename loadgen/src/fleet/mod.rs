@@ -46,6 +46,7 @@ use crate::plan::{Pace, Plan};
 use crate::scenario::Sources;
 use crate::schedule::Schedule;
 use crate::stage::{Account, Event, Phase, Stage};
+use crate::workers::Share;
 use client::{Client, NO_CONNECTION, Publisher, State, Subscriber};
 use idle::Sweep;
 use ordeal::Ordeals;
@@ -74,22 +75,30 @@ struct Home {
 /// Where every publisher runs; shared by all fleets.
 #[derive(Debug)]
 pub struct Directory {
+    /// Which of the run's threads are those of this process.
+    share: Share,
+    /// Those of other processes have no meaning: credits do not cross processes.
     publishers: Vec<Home>,
 }
 
 impl Directory {
-    /// The directory of a plan.
+    /// The directory of a plan that one process carries out.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        let threads = plan.threads() as u32;
-        let mut counts = vec![0; threads as usize];
+        Self::of_share(plan, Share::whole(plan.threads()))
+    }
+
+    /// The directory of a process with some of the plan's threads.
+    #[must_use]
+    pub fn of_share(plan: &Plan, share: Share) -> Self {
+        let mut counts = vec![0; share.total];
         let home = |publisher| {
-            let thread = plan.scenario.publisher_thread(publisher, threads);
-            let local = counts[thread as usize];
-            counts[thread as usize] += 1;
-            Home { thread: ShardId(thread as u8), local }
+            let thread = plan.scenario.publisher_thread(publisher, share.total as u32) as usize;
+            let local = counts[thread];
+            counts[thread] += 1;
+            Home { thread: ShardId(thread.wrapping_sub(share.first) as u8), local }
         };
-        Self { publishers: (0..plan.scenario.publishers()).map(home).collect() }
+        Self { share, publishers: (0..plan.scenario.publishers()).map(home).collect() }
     }
 }
 
@@ -180,12 +189,13 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// The fleet of thread number `thread`.
+    /// The fleet of this process's thread number `thread`.
     #[must_use]
     pub fn new(cx: Context, thread: usize) -> Self {
         let plan = Arc::clone(&cx.plan);
-        let (scenario, threads) = (&plan.scenario, plan.threads() as u32);
-        let mine = thread as u32;
+        let share = cx.directory.share;
+        let (scenario, threads) = (&plan.scenario, share.total as u32);
+        let mine = (share.first + thread) as u32;
         let publishers: Vec<Publisher> = (0..scenario.publishers())
             .filter(|publisher| scenario.publisher_thread(*publisher, threads) == mine)
             .map(|publisher| Publisher::new(publisher, plan.topic(publisher), scenario.copies(publisher)))

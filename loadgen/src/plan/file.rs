@@ -5,7 +5,7 @@
 use super::resolve::{WINDOW_DEFAULT, identity, pace_of_window, qos, run_number};
 use super::{Draft, Pace, Traffic};
 use crate::cli::{CommonArgs, Credit, RunArgs};
-use crate::definition::presets;
+use crate::definition::{Definition, presets};
 use crate::scenario::Groups;
 use crate::schedule::RATE_MAX;
 use ringmq_wire::{QoS, Version};
@@ -13,7 +13,10 @@ use std::time::Duration;
 
 /// Drafts a run of a preset or a file.
 pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
-    let (name, definition) = presets::load(&args.scenario)?;
+    let (name, definition) = match &args.text {
+        Some(text) => (args.scenario.clone(), Definition::read(&args.scenario, text)?),
+        None => presets::load(&args.scenario)?,
+    };
     let given = &args.common;
     let common = CommonArgs {
         mqtt: given.mqtt.or(definition.mqtt.map(Version::level)),

@@ -18,6 +18,7 @@ use crate::procfs;
 use crate::run::Samples;
 use crate::series::SecondResult;
 use crate::simulated::Ended;
+use crate::workers::WorkerResult;
 use ringmq_wire::QoS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +59,8 @@ pub struct Findings {
     pub sent_in_all: u64,
     /// The broker, if it was in this process.
     pub simulated: Option<Ended>,
+    /// The workers, if there were any.
+    pub workers: Vec<WorkerResult>,
 }
 
 /// How a run ended.
@@ -278,13 +281,16 @@ pub struct GeneratorResult {
     pub stalls: u64,
     /// PINGREQs sent in all of the run.
     pub pings: u64,
+    /// The processes that the clients were spread over, with `--processes` and `--agents`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerResult>,
 }
 
 impl Report {
     /// Works out the result.
     #[must_use]
     pub fn new(plan: &Plan, findings: Findings) -> Self {
-        let Findings { tally, meter, measured, samples, warnings, sent_in_all, simulated } = findings;
+        let Findings { tally, meter, measured, samples, warnings, sent_in_all, simulated, workers } = findings;
         let seconds = measured.as_secs_f64();
         let a_second = |count: u64| if seconds > 0.0 { tidy(count as f64 / seconds) } else { 0.0 };
         let per_delivery = |amount: f64| (meter.delivered > 0).then(|| tidy(amount / meter.delivered as f64));
@@ -377,6 +383,7 @@ impl Report {
                 unsent: meter.unsent,
                 stalls: meter.stalls,
                 pings: meter.pings,
+                workers,
             },
             series: if plan.traffic.is_some() { meter.series.finish(measured.as_secs() as usize) } else { Vec::new() },
             errors: meter.errors,
@@ -540,7 +547,7 @@ fn parameters(plan: &Plan) -> Parameters {
 }
 
 /// Six significant digits: more is noise, and the lines are kept for years.
-fn tidy(value: f64) -> f64 {
+pub(crate) fn tidy(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return 0.0;
     }
@@ -566,6 +573,7 @@ mod tests {
             warnings: Vec::new(),
             sent_in_all: 1000,
             simulated: None,
+            workers: Vec::new(),
         }
     }
 

@@ -201,7 +201,7 @@ mod tests {
     fn only_commands_are_commands() {
         assert!(matches!(parse("\"Alive\""), Ok(Command::Alive)));
         assert!(matches!(
-            parse("{\"Begin\":{\"phase\":\"Traffic\",\"start_ns\":7}}"),
+            parse("{\"Begin\":{\"phase\":\"traffic\",\"start_ns\":7}}"),
             Ok(Command::Begin { phase: Phase::Traffic, start_ns: 7 })
         ));
         for bad in [
@@ -209,7 +209,7 @@ mod tests {
             "{}",
             "[]",
             "null",
-            "{\"Begin\":{\"phase\":\"Traffic\"}}",
+            "{\"Begin\":{\"phase\":\"traffic\"}}",
             "{\"Begin\":{\"phase\":\"Lunch\",\"start_ns\":7}}",
             "{\"MeasureFrom\":-1}",
             "{\"MeasureFrom\":1.5}",

@@ -421,12 +421,10 @@ impl Report {
             failures.extend(begun.flat_map(DisturbanceResult::failures));
         }
         let somebody_hears = (0..plan.live_publishers()).any(|publisher| plan.scenario.copies(publisher) > 0);
-        if plan.traffic.is_some()
-            && somebody_hears
-            && failures.is_empty()
-            && self.traffic.delivered == 0
-            && !self.interrupted
-        {
+        // With a limit the last message may have come before the measurement had begun.
+        let limited = plan.traffic.as_ref().is_some_and(|traffic| traffic.limit.is_some());
+        let delivered = if limited { self.checks.delivered } else { self.traffic.delivered };
+        if plan.traffic.is_some() && somebody_hears && failures.is_empty() && delivered == 0 && !self.interrupted {
             failures.push("nothing was delivered".into());
         }
 

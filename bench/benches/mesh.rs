@@ -1,8 +1,12 @@
-//! The ring between two shards, alone and between two threads, and the interest table's look-up.
+//! The ring between two shards, alone and between two threads, the wake protocol, and the interest table's look-up.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ringmq_mesh::interest::InterestTable;
+use ringmq_mesh::park::Parking;
 use ringmq_mesh::ring::{Consumer, Producer, ring};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
+use rustix::io::{read, write};
 use std::hint::{black_box, spin_loop};
 use std::thread;
 
@@ -95,6 +99,81 @@ fn rings(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What telling a shard of new items costs: while it runs, where that is all there is to it, and while it sleeps.
+fn wakes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("wake");
+    group.bench_function("of a shard that runs", |bencher| {
+        let parking = Parking::new();
+        bencher.iter(|| black_box(black_box(&parking).should_wake()));
+    });
+    group.bench_function("announce a sleep, be told, run again", |bencher| {
+        let parking = Parking::new();
+        bencher.iter(|| {
+            parking.prepare_sleep();
+            assert!(black_box(&parking).should_wake(), "it sleeps");
+            parking.awake();
+        });
+    });
+    // Both threads sleep in turn, so an iteration is two signals, two wake-ups and the kernel's scheduling of both.
+    group.bench_function("round trip between two sleeping threads", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let (mut there, mut inbox) = ring::<u64>(CAPACITY);
+            let (mut back, mut answers) = ring::<u64>(CAPACITY);
+            let (here, other) = (Sleeper::new(), Sleeper::new());
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    for _ in 0..iterations {
+                        let item = other.await_item(&mut inbox);
+                        here.push_and_signal(&mut back, item);
+                    }
+                });
+                let start = std::time::Instant::now();
+                for item in 0..iterations {
+                    other.push_and_signal(&mut there, item);
+                    assert_eq!(here.await_item(&mut answers), item, "the item comes back");
+                }
+                start.elapsed()
+            })
+        });
+    });
+    group.finish();
+}
+
+/// A thread that sleeps until it is signalled, by an eventfd as the epoll driver does it.
+struct Sleeper {
+    parking: Parking,
+    signal: OwnedFd,
+}
+
+impl Sleeper {
+    fn new() -> Self {
+        Self { parking: Parking::new(), signal: eventfd(0, EventfdFlags::empty()).expect("an eventfd") }
+    }
+
+    fn await_item(&self, from: &mut Consumer<u64>) -> u64 {
+        loop {
+            if let Some(item) = from.pop() {
+                return item;
+            }
+            self.parking.prepare_sleep();
+            if let Some(item) = from.pop() {
+                self.parking.awake();
+                return item;
+            }
+            // Blocks until the count is above zero. A signal that came late ends this sleep early: hence the loop.
+            read(&self.signal, &mut [0; 8]).expect("reads the count");
+            self.parking.awake();
+        }
+    }
+
+    fn push_and_signal(&self, to: &mut Producer<u64>, item: u64) {
+        to.push(item).expect("room");
+        if self.parking.should_wake() {
+            write(&self.signal, &1_u64.to_ne_bytes()).expect("counts up");
+        }
+    }
+}
+
 fn look_ups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("interest look-up");
     for (wildcards, name) in [(0, "exact filters only"), (64, "exact filters and 64 with wildcards")] {
@@ -115,5 +194,5 @@ fn look_ups(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rings, look_ups);
+criterion_group!(benches, rings, wakes, look_ups);
 criterion_main!(benches);

@@ -52,10 +52,15 @@ pub(crate) fn warn(warning: &dyn fmt::Display) {
     let _ = writeln!(std::io::stderr(), "warning: {warning}");
 }
 
+/// Writes one error.
+pub(crate) fn complain(error: &dyn fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+}
+
 /// Writes errors.
 pub(crate) fn fail(problems: &[Problem]) {
     for problem in problems {
-        let _ = writeln!(std::io::stderr(), "error: {problem}");
+        complain(problem);
     }
 }
 

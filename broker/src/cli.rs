@@ -19,6 +19,7 @@ Examples:
   ringmq --set mqtt.max_inflight=64         one key, overriding the file
   EMQX_MQTT__MAX_INFLIGHT=64 ringmq         the same from the environment
   ringmq check-config --config r.conf       all that is wrong with a file, without starting
+  ringmq ctl conf show mqtt                 settings of the broker that runs here
   ringmq print-config --origin              the value of every key, and where it came from
 
 Without --cores, a shard runs on every core this process may use (affinity, cpuset, CPU quota):
@@ -27,7 +28,7 @@ more shards than cores, cores are shared.
 
 Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGUSR1 prints the counters.
 Exit codes: 0 after a graceful stop, 1 after a failure, 2 for a wrong command line or configuration.
-check-config: 0 if the configuration is right, 1 if it is not.";
+check-config: 0 if the configuration is right, 1 if it is not. ctl: 0 if it was done, 1 if not.";
 
 /// An MQTT broker on io_uring, one thread per core.
 #[derive(Debug, Default, Parser)]
@@ -79,6 +80,45 @@ pub(crate) enum Action {
         /// With where each value came from
         #[arg(long)]
         origin: bool,
+    },
+    /// Ask a running broker, through the control socket in its data directory
+    Ctl {
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        /// The broker's control socket [default: ringmq.sock in the data directory]
+        #[arg(long, value_name = "PATH", global = true)]
+        socket: Option<PathBuf>,
+        #[command(subcommand)]
+        ask: Ask,
+    },
+}
+
+/// What to ask a running broker.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Ask {
+    /// Whether it runs
+    Status,
+    /// Its version, uptime, shards and listeners
+    Broker,
+    /// What it has counted, as sum and by shard
+    Metrics,
+    /// How many connections, sessions, subscriptions and retained messages there are
+    Stats,
+    /// Look at its settings
+    Conf {
+        #[command(subcommand)]
+        ask: ConfAsk,
+    },
+}
+
+/// What to ask about settings.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ConfAsk {
+    /// The effective value of a key, of those that begin with it, or of all
+    Show {
+        /// For example mqtt.max_inflight, or mqtt
+        key: Option<String>,
     },
 }
 

@@ -31,6 +31,11 @@ impl SharedCounters {
 
     /// A table of all counters that are not zero: the sum, then each shard's value.
     pub(crate) fn report(&self, control: &Control) -> String {
+        table(&self.rows(control))
+    }
+
+    /// All counters: name, and each shard's value.
+    pub(crate) fn rows(&self, control: &Control) -> Vec<(String, Vec<u64>)> {
         let mut rows: Vec<(String, Vec<u64>)> = Vec::new();
         for (index, name) in Counters::NAMES.into_iter().enumerate() {
             let values = self.shards.iter().map(|shard| shard[index].load(Ordering::Relaxed)).collect();
@@ -41,11 +46,12 @@ impl SharedCounters {
             let values = stats.iter().map(|stats| stats.iter().nth(index).map_or(0, |(_, value)| value)).collect();
             rows.push((format!("driver.{name}"), values));
         }
-        table(&rows)
+        rows
     }
 }
 
-fn table(rows: &[(String, Vec<u64>)]) -> String {
+/// The table that [`SharedCounters::report`] prints.
+pub(crate) fn table(rows: &[(String, Vec<u64>)]) -> String {
     let rows = || rows.iter().filter(|(_, values)| values.iter().any(|value| *value > 0));
     let width = rows().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text = "counters: sum and shards\n".to_owned();

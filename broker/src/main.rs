@@ -8,7 +8,9 @@ mod banner;
 mod check;
 mod cli;
 mod config;
+mod control;
 mod counters;
+mod ctl;
 mod interest;
 mod machine;
 mod process;
@@ -49,13 +51,23 @@ fn main() -> ExitCode {
             return ExitCode::from(MISUSED);
         }
     };
-    loaded.warnings.iter().for_each(|warning| banner::warn(warning));
+    if !matches!(action, Some(cli::Action::Ctl { .. })) {
+        loaded.warnings.iter().for_each(|warning| banner::warn(warning));
+    }
     if let Some(cli::Action::PrintConfig { origin }) = action {
         banner::say(&check::print(&loaded, origin));
         return ExitCode::SUCCESS;
     }
-    match process::run(&loaded.config) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match action {
+        Some(cli::Action::Ctl { json, socket, ask }) => {
+            let socket = socket.unwrap_or_else(|| control::socket::path(&loaded.config.data_dir));
+            ctl::run(&socket, ask, json)
+        }
+        _ => process::run(loaded).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
         Err(problem) => {
             banner::fail(&[problem]);
             ExitCode::from(FAILED)

@@ -8,12 +8,14 @@ mod listeners;
 mod threads;
 
 use crate::banner::{self, Banner};
-use crate::config::{Config, Problem};
+use crate::config::{Loaded, Problem};
+use crate::control::{self, Console, ControlSocket, Facts};
 use crate::counters::SharedCounters;
 use crate::{machine, signals, topology};
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::Control;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +23,8 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// What failed, and what to do. Shards that still ran have stopped.
-pub(crate) fn run(config: &Config) -> Result<(), Problem> {
+pub(crate) fn run(loaded: Loaded) -> Result<(), Problem> {
+    let config = loaded.config.clone();
     let files = limits::raise_open_files();
     let driver = driver::choose(config.driver, &ringmq_drive::probe())?;
     let data_dir = prepare_data_dir(&config.data_dir)?;
@@ -32,10 +35,24 @@ pub(crate) fn run(config: &Config) -> Result<(), Problem> {
 
     let enabled = config.listeners.values().filter(|listener| listener.enable);
     let listening = enabled.map(|listener| listeners::open(listener, shards)).collect::<Result<Vec<_>, _>>()?;
-    let addresses = listening.iter().map(|listening| listening.local_addr).collect();
+    let addresses: Vec<SocketAddr> = listening.iter().map(|listening| listening.local_addr).collect();
 
     let control = Control::new(shards).map_err(|error| Problem::new(format!("cannot make an eventfd: {error}")))?;
     let counters = Arc::new(SharedCounters::new(shards));
+    let facts = Facts {
+        shards: placement.to_string(),
+        driver: driver.to_string(),
+        data_dir: data_dir.clone(),
+        listeners: addresses.iter().map(|address| format!("tcp {address}")).collect(),
+    };
+    let console = Arc::new(Console::new(loaded, control.clone(), Arc::clone(&counters), facts));
+    let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, console));
+    // To the end, so that the file goes with the broker.
+    let _socket = socket.map_err(|error| {
+        let place = control::socket::path(&data_dir);
+        let problem = Problem::new(format!("no control socket at {}: {error}", place.display()));
+        banner::warn(&problem.with_help("the broker runs without `ringmq ctl`"));
+    });
     signals::watch(control.clone(), Arc::clone(&counters))
         .map_err(|error| Problem::new(format!("cannot watch for signals: {error}")))?;
 

@@ -1,0 +1,152 @@
+//! What is said on the control socket: one JSON request a line, one JSON answer a line. docs/control.md is its reference.
+
+use crate::config::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Version of the protocol. It grows when a field changes its meaning or goes; new fields and commands leave it.
+pub(crate) const VERSION: u32 = 1;
+
+/// Longest request, bytes, its line end included.
+pub(crate) const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// [`VERSION`].
+    pub(crate) v: u32,
+    /// Comes back with the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<u64>,
+    /// What to do, and with what.
+    #[serde(flatten)]
+    pub(crate) command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cmd")]
+pub(crate) enum Command {
+    /// Whether it runs.
+    #[serde(rename = "status")]
+    Status,
+    /// What it is.
+    #[serde(rename = "broker")]
+    Broker,
+    /// What it has counted.
+    #[serde(rename = "metrics")]
+    Metrics,
+    /// How much of everything it has now.
+    #[serde(rename = "stats")]
+    Stats,
+    /// The value of one key, or of all.
+    #[serde(rename = "conf.show")]
+    ConfShow {
+        /// A key, or the beginning of several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+}
+
+/// An answer: `result` if it is `ok`, `errors` if not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// [`VERSION`].
+    pub(crate) v: u32,
+    /// That of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<u64>,
+    /// Whether it was done.
+    pub(crate) ok: bool,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<Value>,
+    /// Why it was not done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) errors: Vec<Complaint>,
+    /// What was odd.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<Complaint>,
+}
+
+/// A [`Problem`] on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Complaint {
+    /// What is wrong.
+    pub(crate) message: String,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<String>,
+    /// What would be right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) help: Option<String>,
+}
+
+impl From<&Problem> for Complaint {
+    fn from(problem: &Problem) -> Self {
+        let Problem { message, origin, help } = problem;
+        Self { message: message.clone(), origin: origin.as_ref().map(ToString::to_string), help: help.clone() }
+    }
+}
+
+impl std::fmt::Display for Complaint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        self.origin.iter().try_for_each(|origin| write!(f, "\n  --> {origin}"))?;
+        self.help.iter().flat_map(|help| help.lines()).try_for_each(|line| write!(f, "\n   = {line}"))
+    }
+}
+
+impl Answer {
+    /// Success.
+    pub(crate) fn done(result: Value, warnings: &[Problem]) -> Self {
+        let warnings = warnings.iter().map(Complaint::from).collect();
+        Self { v: VERSION, id: None, ok: true, result: Some(result), errors: Vec::new(), warnings }
+    }
+
+    /// Refusal.
+    pub(crate) fn refused(problems: &[Problem]) -> Self {
+        let errors = problems.iter().map(Complaint::from).collect();
+        Self { v: VERSION, id: None, ok: false, result: None, errors, warnings: Vec::new() }
+    }
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// It is none, or of another version.
+pub(crate) fn parse(line: &[u8]) -> Result<Request, Problem> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        v: u32,
+    }
+    let wrong = |error: serde_json::Error| Problem::new(format!("no request: {error}"));
+    let envelope: Envelope = serde_json::from_slice(line).map_err(wrong)?;
+    if envelope.v != VERSION {
+        let problem = Problem::new(format!("version {} of the protocol is not spoken here", envelope.v));
+        return Err(problem.with_help(format!("this is version {VERSION}")));
+    }
+    serde_json::from_slice(line).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_as_documented() {
+        let request = parse(br#"{"v":1,"id":7,"cmd":"conf.show","key":"mqtt"}"#).expect("one");
+        let command = Command::ConfShow { key: Some("mqtt".to_owned()) };
+        assert_eq!(request, Request { v: 1, id: Some(7), command });
+        assert_eq!(parse(br#"{"v":1,"cmd":"status"}"#).expect("one").command, Command::Status);
+        assert_eq!(parse(br#"{"v":1,"cmd":"conf.show"}"#).expect("one").command, Command::ConfShow { key: None });
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_a_reason() {
+        assert!(parse(br#"{"v":2,"cmd":"status"}"#).expect_err("version").to_string().contains("this is version 1"));
+        for wrong in [&b""[..], b"status", b"{}", br#"{"v":1}"#, br#"{"v":1,"cmd":"fly"}"#, b"\xff"] {
+            assert!(parse(wrong).is_err_and(|problem| problem.message.starts_with("no request")), "{wrong:?}");
+        }
+    }
+}

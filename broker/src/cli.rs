@@ -19,14 +19,15 @@ Examples:
   ringmq --set mqtt.max_inflight=64         one key, overriding the file
   EMQX_MQTT__MAX_INFLIGHT=64 ringmq         the same from the environment
   ringmq check-config --config r.conf       all that is wrong with a file, without starting
-  ringmq ctl conf show mqtt                 settings of the broker that runs here
+  ringmq ctl conf set mqtt.max_inflight 64  the same on a running broker, and for its next start
   ringmq print-config --origin              the value of every key, and where it came from
 
 Without --cores, a shard runs on every core this process may use (affinity, cpuset, CPU quota):
 one hardware thread of each physical core first, NUMA node by node, then their siblings. With
 more shards than cores, cores are shared.
 
-Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGUSR1 prints the counters.
+Signals: SIGTERM and SIGINT stop gracefully, a second one at once; SIGUSR1 prints the counters;
+SIGHUP reads the configuration files again.
 Exit codes: 0 after a graceful stop, 1 after a failure, 2 for a wrong command line or configuration.
 check-config: 0 if the configuration is right, 1 if it is not. ctl: 0 if it was done, 1 if not.";
 
@@ -105,7 +106,7 @@ pub(crate) enum Ask {
     Metrics,
     /// How many connections, sessions, subscriptions and retained messages there are
     Stats,
-    /// Look at its settings
+    /// Look at its settings, or change them
     Conf {
         #[command(subcommand)]
         ask: ConfAsk,
@@ -120,6 +121,15 @@ pub(crate) enum ConfAsk {
         /// For example mqtt.max_inflight, or mqtt
         key: Option<String>,
     },
+    /// Change a key below mqtt or retainer, now and for the next start
+    Set {
+        /// For example mqtt.max_inflight
+        key: String,
+        /// As in the file
+        value: String,
+    },
+    /// Read the files again, as on SIGHUP
+    Reload,
 }
 
 impl Cli {

@@ -25,6 +25,8 @@ pub(crate) fn run(socket: &Path, ask: Ask, json: bool) -> Result<bool, Problem> 
         Ask::Metrics => Command::Metrics,
         Ask::Stats => Command::Stats,
         Ask::Conf { ask: ConfAsk::Show { key } } => Command::ConfShow { key },
+        Ask::Conf { ask: ConfAsk::Set { key, value } } => Command::ConfSet { key, value },
+        Ask::Conf { ask: ConfAsk::Reload } => Command::ConfReload,
     };
     let answer = exchange(socket, &Request { v: VERSION, id: None, command })?;
     answer.warnings.iter().for_each(|warning| banner::warn(warning));
@@ -71,7 +73,11 @@ fn text(result: &Value) -> String {
             let rows: Vec<(String, Vec<u64>)> = rows.iter().map(|row| (word(&row["name"]), values(row))).collect();
             counters::table(&rows)
         }
-        Value::Object(fields) => fields.iter().map(|(name, value)| format!("{name}: {}\n", word(value))).collect(),
+        Value::Object(fields) => match fields.get("changed") {
+            Some(Value::Array(rows)) if rows.is_empty() => "nothing has changed\n".to_owned(),
+            Some(Value::Array(rows)) => settings(rows),
+            _ => fields.iter().map(|(name, value)| format!("{name}: {}\n", word(value))).collect(),
+        },
         other => format!("{}\n", word(other)),
     }
 }

@@ -40,7 +40,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let action = cli.action.clone();
-    let loaded = config::load(&cli.layers(std::env::vars_os()));
+    let layers = cli.layers(std::env::vars_os());
+    let loaded = config::load(&layers);
     if let Some(cli::Action::CheckConfig) = action {
         return ExitCode::from(if check::report(&loaded) { 0 } else { FAILED });
     }
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
             let socket = socket.unwrap_or_else(|| control::socket::path(&loaded.config.data_dir));
             ctl::run(&socket, ask, json)
         }
-        _ => process::run(loaded).map(|()| true),
+        _ => process::run(layers, loaded).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `ringmq ctl` and the control socket of the real program: facts, counters, settings.
+//! `ringmq ctl` and the control socket of the real program: facts, counters, settings changed while it runs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -56,6 +56,16 @@ impl Broker {
         assert!(sent.success());
     }
 
+    /// Reads standard output up to a line that contains `text`.
+    fn wait_for(&mut self, text: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(self.stdout.read_line(&mut line).expect("text"), 0, "ended before {text}");
+        }
+        line
+    }
+
     /// Standard output of a request that is granted.
     fn ctl(&self, arguments: &[&str]) -> String {
         let output = program(&self.dir, &[&["ctl"], arguments].concat()).output().expect("starts");
@@ -110,6 +120,26 @@ fn launch(dir: &PathBuf) -> (Child, BufReader<std::process::ChildStdout>, u16) {
     (child, stdout, port)
 }
 
+/// Subscribes with `filters` filters; the reason codes.
+fn subscribe(stream: &mut TcpStream, filters: usize) -> Option<Vec<u8>> {
+    let mut packet = vec![0x82, 0, 0, 1, 0];
+    for number in 0..filters {
+        packet.extend_from_slice(&[0, 1, b'a' + u8::try_from(number).expect("few"), 0]);
+    }
+    packet[1] = u8::try_from(packet.len() - 2).expect("short");
+    stream.write_all(&packet).expect("sent");
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).ok()?;
+    let mut rest = vec![0; usize::from(head[1])];
+    stream.read_exact(&mut rest).ok()?;
+    (head[0] == 0x90).then(|| rest[3..].to_vec())
+}
+
+fn pings(stream: &mut TcpStream) -> bool {
+    let mut answer = [0; 2];
+    stream.write_all(&[0xC0, 0]).and_then(|()| stream.read_exact(&mut answer)).is_ok() && answer == [0xD0, 0]
+}
+
 #[test]
 fn facts_and_counters_are_told() {
     let broker = Broker::start("facts", "");
@@ -133,15 +163,63 @@ fn facts_and_counters_are_told() {
 }
 
 #[test]
-fn settings_are_told_with_their_origin() {
-    let mut broker = Broker::start("show", "mqtt.max_inflight = 5\n");
-    assert_eq!(broker.ctl(&["conf", "show", "mqtt.max_inflight"]), "mqtt.max_inflight = 5  # r.conf:1:1\n");
-    assert!(broker.ctl(&["conf", "show"]).contains("mqtt.max_mqueue_len = 1000  # default\n"));
-    assert!(broker.refused(&["conf", "show", "mqtt.nothing"]).contains("there is no key mqtt.nothing"));
+fn a_setting_changes_for_everybody_at_once_and_outlives_the_broker() {
+    let mut broker = Broker::start("set", "mqtt.max_topic_filters = 5\n");
+    let mut clients: Vec<TcpStream> = (0..8).map(|number| broker.client(&format!("c{number}")).0).collect();
+    assert!(clients.iter_mut().all(|client| subscribe(client, 5).is_some_and(|codes| codes.len() == 5)));
+    let told = broker.ctl(&["conf", "set", "mqtt.max_topic_levels", "1"]);
+    assert!(told.contains("mqtt.max_topic_levels = 1  # changed at run time, kept in "), "{told}");
+    broker.ctl(&["conf", "set", "mqtt.max_topic_filters", "9"]);
+    for client in &mut clients {
+        assert!(pings(client), "nobody was dropped");
+        assert_eq!(subscribe(client, 9).map(|codes| codes.len()), Some(9), "on every shard");
+    }
+    assert_eq!(std::fs::read_dir(broker.dir.join("data/configs")).expect("there").count(), 2, "and the one before");
     for restart in [Broker::restart, Broker::crash] {
         restart(&mut broker);
-        assert!(broker.ctl(&["status"]).contains("running"));
+        let shown = broker.ctl(&["conf", "show", "mqtt.max_topic_filters"]);
+        assert!(shown.starts_with("mqtt.max_topic_filters = 9  # ") && shown.contains("cluster.hocon:"), "{shown}");
+        let mut client = broker.client("again").0;
+        assert_eq!(subscribe(&mut client, 9).map(|codes| codes.len()), Some(9));
     }
+}
+
+#[test]
+fn what_cannot_change_is_refused_and_changes_nothing() {
+    let broker = Broker::start("refuse", "mqtt.max_inflight = 5\n");
+    let refused = |key: &str, value: &str| broker.refused(&["conf", "set", key, value]);
+    let text = refused("mqtt.max_inflight", "many");
+    assert!(text.contains("is not a whole number") && text.contains("allowed: an integer from 1 to 65535"), "{text}");
+    assert!(refused("mqtt.max_inflght", "5").contains("did you mean mqtt.max_inflight?"));
+    assert!(refused("ringmq.shards", "1").contains("cannot change while the broker runs"));
+    assert!(refused("mqtt.max_packet_size", "1KB").contains("may only grow while the broker runs"));
+    assert!(refused("mqtt", "{max_inflight = 4}").contains("is a group of keys"));
+    assert!(refused("dashboard.x", "1").contains("a setting of EMQX that ringmq does not have"));
+    assert!(!broker.dir.join("data/configs").exists());
+    assert!(broker.ctl(&["conf", "show", "mqtt.max_inflight"]).contains("mqtt.max_inflight = 5  # r.conf:1:1\n"));
+    assert!(broker.refused(&["conf", "show", "mqtt.nothing"]).contains("there is no key mqtt.nothing"));
+}
+
+#[test]
+fn files_are_read_again_on_a_signal() {
+    let mut broker = Broker::start("reload", "mqtt.max_inflight = 5\n");
+    let (mut client, connack) = broker.client("one");
+    let property = |connack: &[u8], code: u8| connack.iter().skip(3).any(|byte| *byte == code);
+    assert!(!property(&connack, 0x13), "no server keep alive yet");
+    std::fs::write(broker.dir.join("r.conf"), "mqtt { server_keepalive = 77 }\nringmq.spin = 0\n").expect("a file");
+    broker.signal("-HUP");
+    assert!(broker.wait_for("read again").contains("2 changed"));
+    let connack = broker.client("two").1;
+    assert!(connack.windows(3).any(|bytes| bytes == [0x13, 0, 77]), "{connack:?}");
+    assert!(broker.ctl(&["conf", "show", "mqtt.max_inflight"]).contains("32  # default"));
+    assert!(!broker.ctl(&["conf", "show", "ringmq.spin"]).contains("= 0 "), "waits for the next start");
+    std::fs::write(broker.dir.join("r.conf"), "mqtt { server_keepalive = perhaps }\n").expect("a file");
+    broker.signal("-HUP");
+    broker.wait_for("configuration not changed");
+    let text = broker.refused(&["conf", "reload"]);
+    assert!(text.contains("--> r.conf:1:8"), "{text}");
+    assert!(broker.ctl(&["conf", "show", "mqtt.server_keepalive"]).contains("= 77 "));
+    assert!(pings(&mut client));
 }
 
 #[test]

@@ -13,6 +13,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod control;
 pub mod counters;
 pub mod enhanced_auth;
 pub mod interest;

@@ -5,6 +5,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// How a shared subscription picks the member that receives a message (`mqtt.shared_subscription_strategy`).
@@ -103,6 +104,35 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Puts back those settings which clients that connected under `before` were told in their CONNACK and which are
+    /// narrower now: such a client would be disconnected for what it was allowed. Gives their keys.
+    pub fn keep_promises(&mut self, before: &Self) -> Vec<&'static str> {
+        // 0 is unlimited.
+        let awaiting = |max: u16| if max == 0 { u16::MAX } else { max };
+        let mut kept = Vec::new();
+        if self.max_packet_size < before.max_packet_size {
+            self.max_packet_size = before.max_packet_size;
+            kept.push("mqtt.max_packet_size");
+        }
+        if self.max_qos_allowed < before.max_qos_allowed {
+            self.max_qos_allowed = before.max_qos_allowed;
+            kept.push("mqtt.max_qos_allowed");
+        }
+        if self.max_topic_alias < before.max_topic_alias {
+            self.max_topic_alias = before.max_topic_alias;
+            kept.push("mqtt.max_topic_alias");
+        }
+        if before.retain_available && !self.retain_available {
+            self.retain_available = true;
+            kept.push("mqtt.retain_available");
+        }
+        if awaiting(self.max_awaiting_rel) < awaiting(before.max_awaiting_rel) {
+            self.max_awaiting_rel = before.max_awaiting_rel;
+            kept.push("mqtt.max_awaiting_rel");
+        }
+        kept
+    }
+
     /// The priority of a topic's messages in a queue: higher ones leave first.
     pub(crate) fn mqueue_priority(&self, topic: &str) -> u16 {
         match self.mqueue_priorities.get(topic) {
@@ -152,5 +182,34 @@ impl Default for Settings {
             max_user_properties: 1024,
             max_topic_filters: 1024,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_were_promised_is_put_back_and_only_that() {
+        let before = Settings::default();
+        let mut narrow = Settings {
+            max_packet_size: 100,
+            max_qos_allowed: 1,
+            max_topic_alias: 5,
+            retain_available: false,
+            max_awaiting_rel: 5,
+            max_inflight: 3,
+            ..Settings::default()
+        };
+        let kept = narrow.keep_promises(&before);
+        assert_eq!(kept.len(), 5);
+        assert_eq!(narrow, Settings { max_inflight: 3, ..Settings::default() });
+        let mut wide = Settings { max_packet_size: u32::MAX, max_awaiting_rel: 0, ..Settings::default() };
+        let wanted = wide.clone();
+        assert!(wide.keep_promises(&before).is_empty());
+        assert_eq!(wide, wanted);
+        let mut back = Settings::default();
+        assert_eq!(back.keep_promises(&wanted), ["mqtt.max_packet_size", "mqtt.max_awaiting_rel"]);
+        assert_eq!((back.max_packet_size, back.max_awaiting_rel), (u32::MAX, 0));
     }
 }

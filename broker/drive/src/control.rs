@@ -1,11 +1,13 @@
-//! How other threads reach the shards of a process: stop, wake, and read the counters.
+//! How other threads reach the shards of a process: stop, ask, wake, and read the counters.
 
+use crate::mailbox::{LETTERS_MAX, Letter, Mailbox, MailboxFull, Message};
 use crate::stats::{SharedStats, Stats};
 use ringmq_core::machine::{SHARDS_MAX, ShardId};
 use ringmq_mesh::park::Parking;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ pub(crate) struct Seat {
     /// An eventfd: what a thread without a ring rings to wake the shard.
     doorbell: OwnedFd,
     stop: AtomicBool,
+    pub(crate) mailbox: Mailbox,
     /// True while the shard sleeps or is about to, and wants to be woken.
     pub(crate) parking: Parking,
     /// A duplicate of the shard's ring descriptor, so that its number cannot come to mean something else while another
@@ -45,6 +48,7 @@ impl Control {
             Ok(Seat {
                 doorbell: eventfd()?,
                 stop: AtomicBool::new(false),
+                mailbox: Mailbox::default(),
                 parking: Parking::new(),
                 ring: OnceLock::new(),
                 stats: SharedStats::default(),
@@ -66,6 +70,31 @@ impl Control {
             seat.stop.store(true, Ordering::SeqCst);
             seat.ring_doorbell();
         }
+    }
+
+    /// Puts one request to every shard, or to none. Each shard's machine takes it as
+    /// [`Input::Control`](ringmq_core::machine::Input::Control), soon and without a connection being held up, and what it
+    /// made of it comes back through the receiver. A shard that ends first does not answer.
+    ///
+    /// # Errors
+    /// A shard has too many requests waiting; no shard was asked.
+    pub fn ask_all(
+        &self,
+        mut request: impl FnMut(ShardId) -> Message,
+    ) -> Result<Receiver<(ShardId, Message)>, MailboxFull> {
+        let (sender, answers) = mpsc::channel();
+        // Always in this order, so that two askers do not wait for each other.
+        let mut boxes: Vec<_> = self.seats.iter().map(|seat| seat.mailbox.lock()).collect();
+        if boxes.iter().any(|letters| letters.len() >= LETTERS_MAX) {
+            return Err(MailboxFull);
+        }
+        for ((index, seat), letters) in (0..).zip(self.seats.iter()).zip(&mut boxes) {
+            letters.push_back(Letter { message: request(ShardId(index)), sender: sender.clone() });
+            seat.mailbox.announce();
+        }
+        drop(boxes);
+        self.seats.iter().for_each(Seat::ring_doorbell);
+        Ok(answers)
     }
 
     /// The counters of one shard as of its latest publication: when it last slept, at most 64 turns ago.

@@ -130,10 +130,22 @@ impl<M: Machine> Shard<M> {
             io.stop_accepting(&mut self.cx);
             self.step(io, Input::Stop);
         }
+        self.mail(io);
         if self.machine.busy() || self.machine.deadline().is_some_and(|at| at <= self.cx.now) {
             self.step(io, Input::Tick);
         }
         self.failures(io);
+    }
+
+    /// Requests from outside the shards. The machine's answer goes back in the request.
+    fn mail(&mut self, io: &mut impl Transport) {
+        if !self.cx.control.seat(self.cx.shard).mailbox.has_mail() {
+            return;
+        }
+        for mut letter in self.cx.control.seat(self.cx.shard).mailbox.take() {
+            self.step(io, Input::Control(&mut *letter.message));
+            letter.answer(self.cx.shard);
+        }
     }
 
     fn mesh(&mut self, io: &mut impl Transport) {
@@ -217,7 +229,7 @@ impl Context {
         self.publish();
         let seat = self.control.seat(self.shard);
         seat.parking.prepare_sleep();
-        if self.port.has_work() || (self.stop_by.is_none() && seat.stop_requested()) {
+        if self.port.has_work() || seat.mailbox.has_mail() || (self.stop_by.is_none() && seat.stop_requested()) {
             seat.parking.awake();
             return false;
         }

@@ -8,7 +8,7 @@ use super::keys::{Found, KEYS, Key, NAME, Target, find};
 use super::kind::Kind;
 use super::skipped::Skipped;
 use super::values::{self, Given, GivenByKey, Row};
-use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, suggest};
+use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, overrides, suggest};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -34,10 +34,15 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// What is odd about it.
     pub(crate) warnings: Vec<Problem>,
-    given: GivenByKey,
+    pub(super) given: GivenByKey,
 }
 
 impl Loaded {
+    /// Where a key's value came from, unless it has its default.
+    pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
+        self.given.get(key).map(|given| &given.origin)
+    }
+
     /// The effective value of every key.
     pub(crate) fn rows(&self) -> Vec<Row> {
         values::rows(&self.config, &self.given)
@@ -49,8 +54,34 @@ impl Loaded {
 /// # Errors
 /// All that is wrong.
 pub(crate) fn load(layers: &Layers) -> Result<Loaded, Problems> {
+    // The other layers say where the data directory is.
+    let loader = read(layers, None);
+    let changed = overrides::path(&loader.config.data_dir);
+    if !changed.exists() {
+        return loader.finish();
+    }
+    let mut full = read(layers, Some(&changed));
+    if full.config.data_dir != loader.config.data_dir {
+        let problem = Problem::new(format!("node.data_dir cannot be set in {}", changed.display()));
+        full.errors.push(problem.with_help("that file is found through it; set it in the file of --config"));
+    }
+    full.finish()
+}
+
+/// What follows from `current` and one more value.
+///
+/// # Errors
+/// All that is wrong.
+pub(super) fn with(current: &Loaded, path: &[String], value: &str, origin: &Origin) -> Result<Loaded, Problems> {
+    let (config, given) = (current.config.clone(), current.given.clone());
+    let mut loader = Loader { config, given, ..Loader::default() };
+    loader.outside(path, value, origin, Strictness::Strict);
+    loader.finish()
+}
+
+fn read(layers: &Layers, changed: Option<&Path>) -> Loader {
     let mut loader = Loader::default();
-    if let Some(file) = &layers.file {
+    for file in layers.file.as_deref().into_iter().chain(changed) {
         loader.file(file);
     }
     for (path, name, value) in environment::settings(layers.variables.iter().cloned()) {
@@ -65,7 +96,7 @@ pub(crate) fn load(layers: &Layers) -> Result<Loaded, Problems> {
         loader.text(&path, value, &Origin::Flag(flag.clone()));
     }
     loader.replace_listeners(&layers.tcp);
-    loader.finish()
+    loader
 }
 
 /// What an unknown key means.

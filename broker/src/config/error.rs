@@ -10,6 +10,8 @@ pub(crate) enum Origin {
     File(Place),
     /// An environment variable.
     Variable(String),
+    /// A change at run time, kept in this file.
+    Changed(String),
     /// A flag of the command line, as typed.
     Flag(String),
 }
@@ -19,6 +21,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File(place) => write!(f, "{place}"),
             Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Changed(file) => write!(f, "changed at run time, kept in {file}"),
             Self::Flag(flag) => write!(f, "command line: {flag}"),
         }
     }

@@ -1,18 +1,20 @@
 //! What the operator asked for: files, environment and command line, checked against one table of keys.
 //!
-//! Layers, later ones win: built-in defaults, the file of `--config`, environment variables, `--set`, and the other
-//! flags. Every layer is a set of `key = value` with an origin and goes through the same table ([`keys`]), so that the
+//! Layers, later ones win: built-in defaults, the file of `--config`, what was changed at run time ([`overrides`]),
+//! environment variables, `--set`, and the other flags. Every layer is a set of `key = value` with an origin and goes through the same table ([`keys`]), so that the
 //! same check and the same message serve all of them.
 //!
-//! Absent: changes at run time.
+//! Absent: bringing a change to the shards.
 
 mod apply;
+mod change;
 mod emqx;
 mod environment;
 mod error;
 pub(crate) mod hocon;
 mod keys;
 mod kind;
+mod overrides;
 mod reference;
 mod skipped;
 mod suggest;
@@ -21,7 +23,9 @@ mod tests;
 mod values;
 
 pub(crate) use apply::{Layers, Loaded, load};
+pub(crate) use change::{reload, set};
 pub(crate) use error::{Problem, Problems};
+pub(crate) use overrides::path as overrides_path;
 pub(crate) use reference::reference_page;
 pub(crate) use values::Row;
 

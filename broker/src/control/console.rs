@@ -1,13 +1,18 @@
-//! What requests do: facts, counters, settings.
+//! What requests do: facts, counters, and changes of settings brought to all shards.
 
 use super::protocol::{Answer, Command};
-use crate::config::{Loaded, Problem, Row};
+use crate::config::{self, Layers, Loaded, Problem, Problems, Row};
 use crate::counters::SharedCounters;
+use ringmq_core::control::Control as Request;
+use ringmq_core::settings::Settings;
 use ringmq_drive::Control;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long all shards together may take to confirm. They do it within a turn.
+const CONFIRMATION: Duration = Duration::from_secs(5);
 
 /// What does not change while the broker runs.
 #[derive(Debug, Clone)]
@@ -22,10 +27,12 @@ pub(crate) struct Facts {
     pub(crate) listeners: Vec<String>,
 }
 
-/// What a running broker can tell of itself.
+/// The one place from which a running broker is changed.
 #[derive(Debug)]
 pub(crate) struct Console {
-    loaded: Loaded,
+    layers: Layers,
+    /// What holds now. Locked for the whole of a change, so that changes come one after the other.
+    loaded: Mutex<Loaded>,
     control: Control,
     counters: Arc<SharedCounters>,
     facts: Facts,
@@ -33,8 +40,14 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    pub(crate) fn new(loaded: Loaded, control: Control, counters: Arc<SharedCounters>, facts: Facts) -> Self {
-        Self { loaded, control, counters, facts, started: Instant::now() }
+    pub(crate) fn new(
+        layers: Layers,
+        loaded: Loaded,
+        control: Control,
+        counters: Arc<SharedCounters>,
+        facts: Facts,
+    ) -> Self {
+        Self { layers, loaded: Mutex::new(loaded), control, counters, facts, started: Instant::now() }
     }
 
     /// Does what was asked for.
@@ -46,6 +59,14 @@ impl Console {
             Command::Metrics => done(self.counted(|name| !is_gauge(name))),
             Command::Stats => done(self.counted(is_gauge)),
             Command::ConfShow { key } => self.show(key.as_deref()),
+            Command::ConfSet { key, value } => match self.set(key, value) {
+                Ok(rows) => done(json!({ "changed": written(&rows) })),
+                Err(problems) => Answer::refused(&problems.0),
+            },
+            Command::ConfReload => match self.reload() {
+                Ok((rows, warnings)) => Answer::done(json!({ "changed": written(&rows) }), &warnings),
+                Err(problems) => Answer::refused(&problems.0),
+            },
         }
     }
 
@@ -71,7 +92,7 @@ impl Console {
     }
 
     fn show(&self, key: Option<&str>) -> Answer {
-        let mut rows = self.loaded.rows();
+        let mut rows = self.lock().rows();
         if let Some(key) = key {
             let within = format!("{key}.");
             rows.retain(|row| row.key == key || row.key.starts_with(&within));
@@ -80,6 +101,53 @@ impl Console {
             }
         }
         Answer::done(written(&rows), &[])
+    }
+
+    /// Changes one key on all shards and for the next start; gives what has changed.
+    fn set(&self, key: &str, value: &str) -> Result<Vec<Row>, Problems> {
+        let mut loaded = self.lock();
+        let file = config::overrides_path(&self.facts.data_dir);
+        let new = config::set(&loaded, key, value, &file)?;
+        self.take_over(&mut loaded, new)
+    }
+
+    /// Reads the files again and changes what can change; gives what has, and what is odd.
+    ///
+    /// # Errors
+    /// All that is wrong with the files; nothing has changed.
+    pub(crate) fn reload(&self) -> Result<(Vec<Row>, Vec<Problem>), Problems> {
+        let mut loaded = self.lock();
+        let new = config::reload(&loaded, &self.layers)?;
+        let warnings = new.warnings.clone();
+        Ok((self.take_over(&mut loaded, new)?, warnings))
+    }
+
+    fn take_over(&self, loaded: &mut Loaded, new: Loaded) -> Result<Vec<Row>, Problems> {
+        if new.config.settings != loaded.config.settings {
+            self.configure(&new.config.settings)?;
+        }
+        let before = loaded.rows();
+        let changed = new.rows().into_iter().filter(|row| !before.contains(row)).collect();
+        *loaded = new;
+        Ok(changed)
+    }
+
+    fn configure(&self, settings: &Settings) -> Result<(), Problem> {
+        let request = |_| -> ringmq_drive::Message { Box::new(Request::Configure(settings.clone())) };
+        let answers = self.control.ask_all(request).map_err(|full| Problem::new(full.to_string()))?;
+        let by = Instant::now() + CONFIRMATION;
+        for _ in 0..self.control.shards() {
+            if answers.recv_timeout(by.saturating_duration_since(Instant::now())).is_err() {
+                let problem = Problem::new("a shard has not confirmed the change in time");
+                return Err(problem.with_help("every shard has it before it reads on; ask again with `ctl conf show`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
+        // A panic ends the process.
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

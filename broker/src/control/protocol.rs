@@ -46,6 +46,17 @@ pub(crate) enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
+    /// Changes one key.
+    #[serde(rename = "conf.set")]
+    ConfSet {
+        /// The key.
+        key: String,
+        /// Its value, as in the file.
+        value: String,
+    },
+    /// Reads the files again.
+    #[serde(rename = "conf.reload")]
+    ConfReload,
 }
 
 /// An answer: `result` if it is `ok`, `errors` if not.
@@ -135,8 +146,8 @@ mod tests {
 
     #[test]
     fn requests_are_read_as_documented() {
-        let request = parse(br#"{"v":1,"id":7,"cmd":"conf.show","key":"mqtt"}"#).expect("one");
-        let command = Command::ConfShow { key: Some("mqtt".to_owned()) };
+        let request = parse(br#"{"v":1,"id":7,"cmd":"conf.set","key":"mqtt.max_inflight","value":"5"}"#).expect("one");
+        let command = Command::ConfSet { key: "mqtt.max_inflight".to_owned(), value: "5".to_owned() };
         assert_eq!(request, Request { v: 1, id: Some(7), command });
         assert_eq!(parse(br#"{"v":1,"cmd":"status"}"#).expect("one").command, Command::Status);
         assert_eq!(parse(br#"{"v":1,"cmd":"conf.show"}"#).expect("one").command, Command::ConfShow { key: None });

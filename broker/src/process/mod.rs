@@ -8,7 +8,7 @@ mod listeners;
 mod threads;
 
 use crate::banner::{self, Banner};
-use crate::config::{Loaded, Problem};
+use crate::config::{Layers, Loaded, Problem};
 use crate::control::{self, Console, ControlSocket, Facts};
 use crate::counters::SharedCounters;
 use crate::{machine, signals, topology};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// What failed, and what to do. Shards that still ran have stopped.
-pub(crate) fn run(loaded: Loaded) -> Result<(), Problem> {
+pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let config = loaded.config.clone();
     let files = limits::raise_open_files();
     let driver = driver::choose(config.driver, &ringmq_drive::probe())?;
@@ -45,15 +45,15 @@ pub(crate) fn run(loaded: Loaded) -> Result<(), Problem> {
         data_dir: data_dir.clone(),
         listeners: addresses.iter().map(|address| format!("tcp {address}")).collect(),
     };
-    let console = Arc::new(Console::new(loaded, control.clone(), Arc::clone(&counters), facts));
-    let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, console));
+    let console = Arc::new(Console::new(layers, loaded, control.clone(), Arc::clone(&counters), facts));
+    let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, Arc::clone(&console)));
     // To the end, so that the file goes with the broker.
     let _socket = socket.map_err(|error| {
         let place = control::socket::path(&data_dir);
         let problem = Problem::new(format!("no control socket at {}: {error}", place.display()));
         banner::warn(&problem.with_help("the broker runs without `ringmq ctl`"));
     });
-    signals::watch(control.clone(), Arc::clone(&counters))
+    signals::watch(control.clone(), Arc::clone(&counters), console)
         .map_err(|error| Problem::new(format!("cannot watch for signals: {error}")))?;
 
     let warnings = [limits::warning(files), placement.warning(&allowed)];

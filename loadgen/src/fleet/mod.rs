@@ -447,6 +447,8 @@ impl Machine for Fleet {
             Input::ConnectFailed { token, error } => self.not_opened(token, error, fx),
             Input::Closed { conn, cause } => self.closed(conn, cause, fx),
             Input::Stop => self.abort(fx),
+            // Nobody asks a fleet anything.
+            Input::Control(_) => return,
         }
         self.active = true;
     }

@@ -26,6 +26,7 @@ pub use mesh_out::{Lane, MeshOut};
 pub use outbox::{HIGH_WATER_BYTES, LOW_WATER_BYTES, Outbox, OutgoingBuffer, Sent};
 
 use alloc::vec::Vec;
+use core::any::Any;
 use core::net::SocketAddr;
 
 /// Nanoseconds of a monotonic clock with an arbitrary start. Drivers read it once a turn.
@@ -133,6 +134,10 @@ pub enum Input<'a> {
     },
     /// Time has reached [`Machine::deadline`], or the machine is [busy](Machine::busy).
     Tick,
+    /// A request from outside the shards, of a type that the machine and its process agree on. The machine leaves its
+    /// answer in it. What the machine does not know it leaves as it is. Small work only: what takes long is asked for
+    /// in pieces.
+    Control(&'a mut dyn Any),
     /// The process was asked to stop: say goodbye and close. The driver ends when no connection is left, or at its
     /// own time limit.
     Stop,

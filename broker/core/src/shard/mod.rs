@@ -14,6 +14,7 @@ mod acks;
 mod auth;
 mod connect;
 mod conns;
+mod control;
 mod exclusive;
 mod frames;
 mod hub;
@@ -229,6 +230,7 @@ impl Machine for Shard {
             Input::Closed { conn, .. } => self.lost(conn, fx),
             Input::Drained { conn } => self.drained(conn, fx),
             Input::Tick => self.tick(fx),
+            Input::Control(message) => self.control(message),
             Input::Stop => self.stop(fx),
             Input::ConnectFailed { .. } => unreachable!("a shard opens no connections"),
         }

@@ -14,6 +14,7 @@ pub enum Seen {
     ConnectFailed(u64, i32),
     Mesh(u8, usize),
     Stop,
+    Control,
 }
 
 /// Reports what a machine is told to the test's thread.
@@ -30,6 +31,7 @@ impl Recorder {
             Input::ConnectFailed { token, error } => Seen::ConnectFailed(*token, *error),
             Input::Mesh { from, bytes } => Seen::Mesh(from.0, bytes.len()),
             Input::Stop => Seen::Stop,
+            Input::Control(_) => Seen::Control,
             Input::Tick => return,
         };
         // The test may have ended already.

@@ -61,13 +61,24 @@ pub(crate) struct Entry {
 }
 
 impl Object {
+    /// An object with one value, at `path`.
+    pub(crate) fn single(path: &[String], node: Node) -> Self {
+        let place = node.place.clone();
+        let node = path.iter().skip(1).rev().fold(node, |inner, key| {
+            let entry = Entry { key: key.clone(), place: place.clone(), node: inner };
+            Node { place: place.clone(), value: Value::Object(Self { entries: vec![entry] }) }
+        });
+        let entry = path.first().map(|key| Entry { key: key.clone(), place, node });
+        Self { entries: entry.into_iter().collect() }
+    }
+
     /// The value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
     /// Lays `over` on top: objects merge key by key, anything else is replaced.
-    pub(super) fn merge(&mut self, over: Self) {
+    pub(crate) fn merge(&mut self, over: Self) {
         for entry in over.entries {
             match self.entries.iter_mut().find(|known| known.key == entry.key) {
                 None => self.entries.push(entry),

@@ -4,6 +4,7 @@
 
 mod auth;
 mod bounds;
+mod control;
 mod exclusive;
 mod fan_out;
 mod harness;

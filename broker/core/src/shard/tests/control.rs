@@ -1,0 +1,35 @@
+//! Settings that change under live clients.
+
+use crate::control::Control;
+use crate::machine::{Effects, Input, Machine, ShardId, Time};
+use crate::settings::Settings;
+use crate::shard::{Shard, ShardConfig};
+use alloc::vec::Vec;
+
+fn shard() -> Shard {
+    let settings = Settings::default();
+    let (auth_methods, interest, counters) = (Vec::new(), None, None);
+    Shard::new(ShardConfig { id: ShardId(0), shards: 1, settings, seed: 7, interest, auth_methods, counters })
+}
+
+#[test]
+fn new_settings_are_taken_at_once_and_confirmed() {
+    let (mut shard, mut fx) = (shard(), Effects::new(1));
+    let mut request = Control::Configure(Settings { max_inflight: 3, ..Settings::default() });
+    shard.handle(Time(1), Input::Control(&mut request), &mut fx);
+    assert!(matches!(request, Control::Configured));
+    assert_eq!(shard.hub.settings.max_inflight, 3);
+    assert!(fx.commands.is_empty(), "no connection is touched");
+}
+
+#[test]
+fn what_is_no_request_stays_as_it_is() {
+    let (mut shard, mut fx) = (shard(), Effects::new(1));
+    let mut other = 5_u32;
+    shard.handle(Time(1), Input::Control(&mut other), &mut fx);
+    assert_eq!(other, 5);
+    let mut answer = Control::Configured;
+    shard.handle(Time(1), Input::Control(&mut answer), &mut fx);
+    assert!(matches!(answer, Control::Configured));
+    assert_eq!(*shard.hub.settings, Settings::default());
+}

@@ -1,0 +1,166 @@
+//! Changing settings while the broker runs: one key by hand, or all files anew.
+//!
+//! Keys below `mqtt` and `retainer` are read by a shard for each packet or connection and can change at any time; all
+//! others are looked at once, when the broker starts.
+
+use super::apply::{Layers, Loaded, load};
+use super::error::{Origin, Problem, Problems};
+use super::keys::{Found, find};
+use super::{apply, environment, overrides};
+use std::path::Path;
+
+/// Roots of keys that can change at run time.
+const ROOTS: [&str; 2] = ["mqtt", "retainer"];
+
+/// True if a key can change at run time.
+pub(super) fn at_run_time(key: &str) -> bool {
+    ROOTS.contains(&key.split('.').next().unwrap_or(key))
+}
+
+/// The configuration with one key changed, checked like any other layer; kept in `file` for the next start.
+///
+/// # Errors
+/// The key is not known, is fixed by a stronger layer or until the next start, the value is not allowed, or the file
+/// cannot be written. Nothing has changed.
+pub(crate) fn set(current: &Loaded, key: &str, value: &str, file: &Path) -> Result<Loaded, Problems> {
+    let origin = Origin::Changed(file.display().to_string());
+    let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+    let key = path.join(".");
+    if let Found::Key(..) = find(&path) {
+        if !at_run_time(&key) {
+            let problem = Problem::new(format!("{key} cannot change while the broker runs"));
+            return Err(problem.with_help("set it in the file of --config and start again").into());
+        }
+        if let Some(fixed @ (Origin::Variable(_) | Origin::Flag(_))) = current.origin(&key) {
+            let problem = Problem::at(fixed, format!("{key} is fixed from outside, which wins over every file"));
+            return Err(problem.with_help("remove it there and start again").into());
+        }
+    } else if let Found::Group = find(&path) {
+        let problem = Problem::new(format!("{key} is a group of keys"));
+        return Err(problem.with_help("give one key, for example mqtt.max_inflight").into());
+    }
+    let mut changed = apply::with(current, &path, value, &origin)?;
+    if let Some(promised) = changed.config.settings.keep_promises(&current.config.settings).first() {
+        let problem = Problem::new(format!("{promised} may only grow while the broker runs"));
+        let help = "connected clients were told the present limit; set it in the file of --config and start again";
+        return Err(problem.with_help(help).into());
+    }
+    let node = environment::value(value).map_err(Problem::from)?;
+    overrides::keep(file, &path, node)?;
+    changed.warnings.clear();
+    Ok(changed)
+}
+
+/// The configuration of files that are read again: what can change does, and of everything else a warning tells that
+/// it waits for the next start.
+///
+/// # Errors
+/// All that is wrong with the files; nothing has changed.
+pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Problems> {
+    let mut new = load(layers)?;
+    let mut settings = new.config.settings.clone();
+    let promised = settings.keep_promises(&current.config.settings);
+    // These two belong to listeners.
+    settings.send_timeout = current.config.settings.send_timeout;
+    settings.max_conn_rate_per_ip = current.config.settings.max_conn_rate_per_ip;
+    let mut wait = |key: &str, why: &str| {
+        let problem = Problem::new(format!("{key} has changed, but {why}"));
+        new.warnings.push(problem.with_help("the new value holds from the next start"));
+    };
+    let values = |loaded: &Loaded| loaded.rows().into_iter().map(|row| (row.key, row.value)).collect::<Vec<_>>();
+    let (old_values, new_values) = (values(current), super::values::rows(&new.config, &new.given));
+    for row in &new_values {
+        if !at_run_time(&row.key) && !old_values.contains(&(row.key.clone(), row.value.clone())) {
+            wait(&row.key, "cannot change while the broker runs");
+        }
+    }
+    for (key, _) in &old_values {
+        if new_values.iter().all(|row| row.key != *key) {
+            wait(key, "listeners stay while the broker runs");
+        }
+    }
+    for key in &promised {
+        wait(key, "connected clients were told a wider limit");
+    }
+    let stays = |key: &str| !at_run_time(key) || promised.contains(&key);
+    let mut given = new.given.clone();
+    given.retain(|key, _| !stays(key));
+    given.extend(current.given.iter().filter(|(key, _)| stays(key)).map(|(key, value)| (key.clone(), value.clone())));
+    let mut config = current.config.clone();
+    config.settings = settings;
+    Ok(Loaded { config, warnings: new.warnings, given })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::config::keys::{KEYS, Target};
+    use crate::scratch::Dir;
+
+    fn layers(dir: &Dir) -> Layers {
+        let data = ("--data-dir".to_owned(), "node.data_dir", dir.path("data").display().to_string());
+        Layers { file: Some(dir.path("r.conf")), flags: vec![data], ..Layers::default() }
+    }
+
+    #[test]
+    fn a_change_lies_above_the_file_and_below_everything_else() {
+        let dir = Dir::new("change");
+        dir.write("r.conf", "mqtt { max_inflight = 1, max_awaiting_rel = 1 }");
+        let file = overrides::path(&dir.path("data"));
+        let mut layers = layers(&dir);
+        let loaded = load(&layers).expect("right");
+        let loaded = set(&loaded, "mqtt.max_inflight", "2", &file).expect("changed");
+        let loaded = set(&loaded, "mqtt.max_awaiting_rel", "3", &file).expect("changed");
+        assert_eq!((loaded.config.settings.max_inflight, loaded.config.settings.max_awaiting_rel), (2, 3));
+        layers.variables = vec![("EMQX_MQTT__MAX_INFLIGHT".to_owned(), "9".to_owned())];
+        let next = load(&layers).expect("right");
+        assert_eq!((next.config.settings.max_inflight, next.config.settings.max_awaiting_rel), (9, 3));
+        let fixed = set(&next, "mqtt.max_inflight", "2", &file).expect_err("fixed").0[0].to_string();
+        assert!(fixed.contains("wins over every file\n  --> environment variable EMQX_MQTT__MAX_INFLIGHT"), "{fixed}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_changes_nothing() {
+        let dir = Dir::new("unwritable");
+        dir.write("r.conf", "");
+        dir.write("data/configs", "a file in the way of the directory");
+        let loaded = load(&layers(&dir)).expect("right");
+        let refused = set(&loaded, "mqtt.max_inflight", "2", &overrides::path(&dir.path("data")));
+        let text = refused.expect_err("refused").0[0].to_string();
+        assert!(text.contains("cluster.hocon"), "{text}");
+    }
+
+    #[test]
+    fn a_reload_changes_what_can_and_names_what_waits() {
+        let dir = Dir::new("reload");
+        dir.write("r.conf", "mqtt { max_inflight = 1, max_awaiting_rel = 50 }\nringmq.shards = 2");
+        let layers = layers(&dir);
+        let loaded = load(&layers).expect("right");
+        let text = "mqtt { max_inflight = 2, max_awaiting_rel = 5 }\nringmq.shards = 3\n\
+                    listeners.tcp.default.tcp_options.send_timeout = 5s";
+        dir.write("r.conf", text);
+        let new = reload(&loaded, &layers).expect("right");
+        let settings = (new.config.settings.max_inflight, new.config.settings.max_awaiting_rel);
+        assert_eq!((settings, new.config.shards), ((2, 50), Some(2)));
+        assert_eq!(new.config.settings.send_timeout, loaded.config.settings.send_timeout);
+        let named: Vec<&str> = new.warnings.iter().filter_map(|w| w.message.split(' ').next()).collect();
+        let expected = ["listeners.tcp.default.tcp_options.send_timeout", "ringmq.shards", "mqtt.max_awaiting_rel"];
+        assert_eq!(named, expected);
+        let row = |key: &str| new.rows().into_iter().find(|row| row.key == key).expect(key).value;
+        assert_eq!([row("mqtt.max_inflight"), row("mqtt.max_awaiting_rel"), row("ringmq.shards")], ["2", "50", "2"]);
+    }
+
+    #[test]
+    fn what_can_change_lies_in_the_shards_settings() {
+        for key in KEYS.iter().filter(|key| at_run_time(key.path)) {
+            for text in ["true", "false", "1", "2", "1m", "highest", "random", "x"] {
+                let mut config = Config::default();
+                if key.kind.parse_into(text, &mut Target { config: &mut config, name: "" }).is_ok() {
+                    config.settings = Config::default().settings;
+                    assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()), "{}", key.path);
+                }
+            }
+        }
+    }
+}

@@ -133,7 +133,7 @@ impl Console {
     }
 
     fn configure(&self, settings: &Settings) -> Result<(), Problem> {
-        let request = |_| -> ringmq_drive::Message { Box::new(Request::Configure(settings.clone())) };
+        let request = |_| -> ringmq_drive::Message { Box::new(Request::Configure(Box::new(settings.clone()))) };
         let answers = self.control.ask_all(request).map_err(|full| Problem::new(full.to_string()))?;
         let by = Instant::now() + CONFIRMATION;
         for _ in 0..self.control.shards() {

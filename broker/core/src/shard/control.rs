@@ -10,7 +10,7 @@ impl Shard {
         let Some(request) = message.downcast_mut::<Control>() else { return };
         match core::mem::replace(request, Control::Configured) {
             // Steps that are under way elsewhere do not exist: nobody holds the old ones beyond a step.
-            Control::Configure(settings) => self.hub.settings = Rc::new(settings),
+            Control::Configure(settings) => self.hub.settings = Rc::new(*settings),
             Control::Configured => {}
         }
     }

@@ -4,6 +4,7 @@ use crate::control::Control;
 use crate::machine::{Effects, Input, Machine, ShardId, Time};
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardConfig};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 fn shard() -> Shard {
@@ -15,7 +16,7 @@ fn shard() -> Shard {
 #[test]
 fn new_settings_are_taken_at_once_and_confirmed() {
     let (mut shard, mut fx) = (shard(), Effects::new(1));
-    let mut request = Control::Configure(Settings { max_inflight: 3, ..Settings::default() });
+    let mut request = Control::Configure(Box::new(Settings { max_inflight: 3, ..Settings::default() }));
     shard.handle(Time(1), Input::Control(&mut request), &mut fx);
     assert!(matches!(request, Control::Configured));
     assert_eq!(shard.hub.settings.max_inflight, 3);

@@ -1,8 +1,8 @@
 //! What the operator asked for: files, environment and command line, checked against one table of keys.
 //!
 //! Layers, later ones win: built-in defaults, the file of `--config`, what was changed at run time ([`overrides`]),
-//! environment variables, `--set`, and the other flags. Every layer is a set of `key = value` with an origin and goes through the same table ([`keys`]), so that the
-//! same check and the same message serve all of them.
+//! environment variables, `--set`, and the other flags. Every layer is a set of `key = value` with an origin and goes
+//! through the same table ([`keys`]), so that the same check and the same message serve all of them.
 //!
 //! Absent: bringing a change to the shards.
 

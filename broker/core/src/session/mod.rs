@@ -103,6 +103,16 @@ impl Extra {
         self.held_subacks.drain(..).flat_map(|suback| suback.replays).collect()
     }
 
+    /// True if a topic is the session's own.
+    pub(crate) fn owns(&self, topic: &str) -> bool {
+        self.exclusive.iter().any(|held| *held.topic == *topic)
+    }
+
+    /// True if the home of a topic has yet to say whether it is the session's own.
+    pub(crate) fn claims(&self, topic: &str) -> bool {
+        self.held_subacks.iter().flat_map(|suback| &suback.claims).any(|(_, claim)| *claim.topic == *topic)
+    }
+
     /// True if nothing is held that a session without extras would not have.
     pub(crate) fn is_empty(&self) -> bool {
         self.will.is_none()

@@ -79,8 +79,7 @@ impl Shard {
         fx: &mut Effects,
     ) -> Result<Granted<'a>, ReasonCode> {
         let held = self.hub.sessions.get(session).expect("live session");
-        let owned = held.extra.as_ref().is_some_and(|extra| extra.exclusive.iter().any(|held| *held.topic == *topic));
-        if owned {
+        if held.extra.as_ref().is_some_and(|extra| extra.owns(topic)) {
             return self.subscribe_plainly(session, topic, options, subscription_id);
         }
         let generation = self.hub.sessions.generation(session).expect("live session");
@@ -95,6 +94,12 @@ impl Shard {
         self.tell(home, &Record::ExclusiveClaim { from, ticket, topic }, fx);
         let claim = Claim { topic: topic.into(), options, subscription_id, withdrawn: false };
         Ok(Granted { code: ReasonCode(options.qos.bits()), replay: None, waits: true, claim: Some(claim) })
+    }
+
+    /// True if a topic is a session's own, or may become so once its home has answered.
+    pub(super) fn has_exclusively(&self, session: u32, topic: &str) -> bool {
+        let held = self.hub.sessions.get(session).expect("live session");
+        held.extra.as_ref().is_some_and(|extra| extra.owns(topic) || extra.claims(topic))
     }
 
     /// Subscribes a session to a topic that is its own now.

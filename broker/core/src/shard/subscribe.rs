@@ -134,7 +134,7 @@ impl Shard {
         }
         let Some(group) = parsed.share else {
             let granted = self.subscribe_plainly(session, parsed.filter, options, subscription_id)?;
-            if self.hub.settings.exclusive_subscription
+            if self.has_exclusively(session, parsed.filter)
                 && let Some(filter) = self.index.find(parsed.filter)
             {
                 self.release_exclusive(session, filter, 0, fx);
@@ -325,8 +325,10 @@ impl Shard {
         waiting: &mut u32,
         fx: &mut Effects,
     ) -> ReasonCode {
-        let settings = &self.hub.settings;
-        let exclusive = raw.strip_prefix(EXCLUSIVE_PREFIX).filter(|_| settings.exclusive_subscription);
+        let allowed = self.hub.settings.exclusive_subscription;
+        // What was granted before they were switched off can still be given up.
+        let exclusive =
+            raw.strip_prefix(EXCLUSIVE_PREFIX).filter(|topic| allowed || self.has_exclusively(session, topic));
         let Ok(parsed) = filter::parse(exclusive.unwrap_or(raw)) else { return ReasonCode::TOPIC_FILTER_INVALID };
         let pending = exclusive.is_some_and(|topic| self.withdraw_claims(session, topic));
         let (filter, shared) = match parsed.share {

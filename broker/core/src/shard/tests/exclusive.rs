@@ -49,6 +49,30 @@ fn a_topic_has_one_owner_and_is_free_after_it() {
 }
 
 #[test]
+fn what_was_granted_can_be_given_up_after_they_were_switched_off() {
+    for shards in [1, 4] {
+        let mut world = world(shards);
+        let clients: Vec<_> = (0..6).map(|number| world.connect(&format!("c{number}"), Version::V5)).collect();
+        let topic = |number: usize| format!("$exclusive/t/{number}");
+        for (number, owner) in clients.iter().enumerate() {
+            assert_eq!(ask(&mut world, *owner, &topic(number)), GRANTED);
+        }
+        world.configure(&Settings::default());
+        for (number, owner) in clients.iter().enumerate() {
+            assert_eq!(ask(&mut world, *owner, &topic(number)), ["SUBACK #99 [8f]"]);
+            if number % 2 == 0 {
+                assert_eq!(unsubscribe(&mut world, *owner, &topic(number)), ["UNSUBACK #7 [00]"]);
+            } else {
+                // The plain subscription replaces it.
+                assert_eq!(ask(&mut world, *owner, &format!("t/{number}")), GRANTED);
+            }
+            assert_eq!(unsubscribe(&mut world, *owner, &topic(number)), ["UNSUBACK #7 [11]"]);
+        }
+        assert!((0..shards).all(|shard| world.shard(shard).exclusives.len() == 0), "all are free");
+    }
+}
+
+#[test]
 fn messages_come_under_the_bare_topic_with_what_is_retained_first() {
     for shards in [1, 4] {
         let mut world = world(shards);

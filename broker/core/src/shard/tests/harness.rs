@@ -1,5 +1,6 @@
 //! Shards joined without delay, and clients that speak to them in packets.
 
+use crate::control::Control;
 use crate::enhanced_auth::AuthMethod;
 use crate::interest::Interest;
 use crate::machine::{CloseCause, Command, ConnId, Effects, Input, Lane, Machine, Origin, ShardId, Time};
@@ -162,6 +163,15 @@ impl World {
 
     pub(super) fn shard(&self, shard: usize) -> &Shard {
         &self.shards[shard].0
+    }
+
+    /// Gives all shards other settings.
+    pub(super) fn configure(&mut self, settings: &Settings) {
+        for shard in 0..self.shards.len() {
+            let mut request = Control::Configure(Box::new(settings.clone()));
+            self.step(shard, Input::Control(&mut request));
+            assert!(matches!(request, Control::Configured));
+        }
     }
 
     /// What has come out since the last call, printed, a packet a line.

@@ -5,24 +5,21 @@
 //! come with the generator, see [`presets`].
 
 pub mod presets;
+#[cfg(test)]
+mod tests;
+mod values;
 
-use crate::cli::{Credit, duration, group, size};
+pub(crate) use values::time;
+
+use crate::cli::Credit;
 use crate::disturbance::{Disturb, Disturbance};
-use crate::scenario::{PublisherGroup, SubscriberGroup, check_filter, check_topic};
-use crate::schedule::RATE_MAX;
+use crate::scenario::{PublisherGroup, SubscriberGroup};
 use ringmq_wire::{QoS, Version};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::time::Duration;
 
 /// Largest scenario file read, bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Most clients of one group.
-const GROUP_CLIENTS_MAX: u32 = 100_000_000;
-
-/// Messages a publisher may have in flight: as many as there are packet identifiers [MQTT-2.2.1-2].
-const WINDOW_MAX: u32 = 65_535;
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -31,7 +28,7 @@ pub struct Definition {
     /// What it is for, in a few words. Required.
     pub description: String,
     /// Protocol version: `"3.1"`, `"3.1.1"` (if absent) or `"5.0"`.
-    #[serde(default, deserialize_with = "version")]
+    #[serde(default, deserialize_with = "values::version")]
     pub mqtt: Option<Version>,
     /// Keep-alive, seconds.
     pub keep_alive_s: Option<u16>,
@@ -40,19 +37,19 @@ pub struct Definition {
     /// Session Expiry Interval, seconds; MQTT 5.0 only.
     pub session_expiry_s: Option<u32>,
     /// Receive Maximum announced to the broker; MQTT 5.0 only.
-    #[serde(default, deserialize_with = "receive_maximum")]
+    #[serde(default, deserialize_with = "values::receive_maximum")]
     pub receive_maximum: Option<u16>,
     /// Connections opened a second, over all clients.
-    #[serde(default, deserialize_with = "connect_rate")]
+    #[serde(default, deserialize_with = "values::connect_rate")]
     pub connect_rate: Option<u64>,
     /// How long to measure: `"30m"`. Required.
-    #[serde(deserialize_with = "time")]
+    #[serde(deserialize_with = "values::time")]
     pub duration: Duration,
     /// How long to send before measuring.
-    #[serde(default = "warmup_default", deserialize_with = "time")]
+    #[serde(default = "values::warmup_default", deserialize_with = "values::time")]
     pub warmup: Duration,
     /// After the last message, how long without any delivery until the rest counts as lost.
-    #[serde(default = "drain_default", deserialize_with = "time")]
+    #[serde(default = "values::drain_default", deserialize_with = "values::time")]
     pub drain: Duration,
     /// What is published; required if there are publishers.
     pub messages: Option<Messages>,
@@ -69,22 +66,22 @@ pub struct Definition {
 #[serde(deny_unknown_fields)]
 pub struct Messages {
     /// QoS of the messages.
-    #[serde(default, deserialize_with = "qos")]
+    #[serde(default, deserialize_with = "values::qos")]
     pub qos: QoS,
     /// Payload, bytes.
-    #[serde(default = "size_default", deserialize_with = "payload_size")]
+    #[serde(default = "values::size_default", deserialize_with = "values::payload_size")]
     pub size: usize,
     /// Open loop: messages a second of each publisher.
-    #[serde(default, deserialize_with = "rate")]
+    #[serde(default, deserialize_with = "values::rate")]
     pub rate_per_publisher: Option<f64>,
     /// Open loop: messages that every publisher sends at once, all publishers together; 1 spreads them evenly.
-    #[serde(default = "one", deserialize_with = "count")]
+    #[serde(default = "values::one", deserialize_with = "values::count")]
     pub burst: u32,
     /// Closed loop: messages in flight per publisher.
-    #[serde(default, deserialize_with = "window")]
+    #[serde(default, deserialize_with = "values::window")]
     pub window: Option<u32>,
     /// Closed loop: what ends a message's time in the window: `"ack"`, `"delivery"` or `"both"`.
-    #[serde(default, deserialize_with = "credit")]
+    #[serde(default, deserialize_with = "values::credit")]
     pub credit: Option<Credit>,
     /// RETAIN.
     #[serde(default)]
@@ -96,16 +93,16 @@ pub struct Messages {
 #[serde(deny_unknown_fields)]
 pub struct Publishers {
     /// How many. Required.
-    #[serde(deserialize_with = "count")]
+    #[serde(deserialize_with = "values::count")]
     pub count: u32,
     /// Whether `--scale` changes the count; true if absent.
-    #[serde(default = "yes")]
+    #[serde(default = "values::yes")]
     pub scaled: bool,
     /// Template of the topic. Required.
-    #[serde(deserialize_with = "topic")]
+    #[serde(deserialize_with = "values::topic")]
     pub topic: String,
     /// How many values `%t` takes.
-    #[serde(default = "one", deserialize_with = "count")]
+    #[serde(default = "values::one", deserialize_with = "values::count")]
     pub topics: u32,
     /// Each sends one retained message before anybody subscribes, and no other.
     #[serde(default)]
@@ -117,24 +114,24 @@ pub struct Publishers {
 #[serde(deny_unknown_fields)]
 pub struct Subscribers {
     /// How many. Required.
-    #[serde(deserialize_with = "count")]
+    #[serde(deserialize_with = "values::count")]
     pub count: u32,
     /// Whether `--scale` changes the count; true if absent.
-    #[serde(default = "yes")]
+    #[serde(default = "values::yes")]
     pub scaled: bool,
     /// Templates of the filters; none just holds connections.
-    #[serde(default, deserialize_with = "filters")]
+    #[serde(default, deserialize_with = "values::filters")]
     pub filters: Vec<String>,
     /// How many values `%t` takes.
-    #[serde(default = "one", deserialize_with = "count")]
+    #[serde(default = "values::one", deserialize_with = "values::count")]
     pub topics: u32,
     /// QoS of the subscriptions, if not that of the messages.
-    #[serde(default, deserialize_with = "some_qos")]
+    #[serde(default, deserialize_with = "values::some_qos")]
     pub qos: Option<QoS>,
     /// What happens to them during the run.
     pub disturb: Option<Disturb>,
     /// Group name of the shared subscription that they are members of.
-    #[serde(default, deserialize_with = "share")]
+    #[serde(default, deserialize_with = "values::share")]
     pub share: Option<String>,
 }
 
@@ -250,176 +247,4 @@ fn place(text: &str, at: usize) -> String {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
     format!(":{line}:{column}")
-}
-
-const fn yes() -> bool {
-    true
-}
-
-const fn one() -> u32 {
-    1
-}
-
-const fn size_default() -> usize {
-    64
-}
-
-const fn warmup_default() -> Duration {
-    Duration::from_secs(2)
-}
-
-const fn drain_default() -> Duration {
-    Duration::from_secs(2)
-}
-
-fn version<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Version>, D::Error> {
-    match String::deserialize(value)?.as_str() {
-        "3.1" => Ok(Some(Version::V31)),
-        "3.1.1" => Ok(Some(Version::V311)),
-        "5.0" => Ok(Some(Version::V5)),
-        other => Err(D::Error::custom(format!("`{other}` is none of \"3.1\", \"3.1.1\", \"5.0\""))),
-    }
-}
-
-pub(crate) fn time<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
-    duration(&String::deserialize(value)?).map_err(D::Error::custom)
-}
-
-fn qos<'de, D: Deserializer<'de>>(value: D) -> Result<QoS, D::Error> {
-    let number = u8::deserialize(value)?;
-    QoS::from_bits(number).ok_or_else(|| D::Error::custom("a QoS is 0, 1 or 2"))
-}
-
-fn some_qos<'de, D: Deserializer<'de>>(value: D) -> Result<Option<QoS>, D::Error> {
-    qos(value).map(Some)
-}
-
-fn payload_size<'de, D: Deserializer<'de>>(value: D) -> Result<usize, D::Error> {
-    size(&u64::deserialize(value)?.to_string()).map_err(D::Error::custom)
-}
-
-fn rate<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {
-    let rate = f64::deserialize(value)?;
-    if rate > 0.0 && rate <= RATE_MAX as f64 {
-        return Ok(Some(rate));
-    }
-    Err(D::Error::custom(format!("a rate is above 0 and at most {RATE_MAX} messages a second")))
-}
-
-fn within<'de, D: Deserializer<'de>>(value: D, most: u64) -> Result<u64, D::Error> {
-    let number = u64::deserialize(value)?;
-    if (1..=most).contains(&number) { Ok(number) } else { Err(D::Error::custom(format!("must be 1 to {most}"))) }
-}
-
-fn window<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Error> {
-    within(value, u64::from(WINDOW_MAX)).map(|number| Some(number as u32))
-}
-
-fn receive_maximum<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u16>, D::Error> {
-    within(value, u64::from(u16::MAX)).map(|number| Some(number as u16))
-}
-
-fn connect_rate<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
-    within(value, RATE_MAX).map(Some)
-}
-
-fn count<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
-    within(value, u64::from(GROUP_CLIENTS_MAX)).map(|number| number as u32)
-}
-
-fn credit<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Credit>, D::Error> {
-    match String::deserialize(value)?.as_str() {
-        "ack" => Ok(Some(Credit::Ack)),
-        "delivery" => Ok(Some(Credit::Delivery)),
-        "both" => Ok(Some(Credit::Both)),
-        other => Err(D::Error::custom(format!("`{other}` is none of \"ack\", \"delivery\", \"both\""))),
-    }
-}
-
-fn topic<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
-    let topic = String::deserialize(value)?;
-    check_topic(&topic).map_err(D::Error::custom)?;
-    Ok(topic)
-}
-
-fn filters<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
-    let filters = Vec::<String>::deserialize(value)?;
-    filters.iter().try_for_each(|filter| check_filter(filter)).map_err(D::Error::custom)?;
-    Ok(filters)
-}
-
-fn share<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
-    group(&String::deserialize(value)?).map(Some).map_err(D::Error::custom)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"description = "a pair"
-duration = "1s"
-
-[messages]
-qos = 1
-rate_per_publisher = 2
-
-[[publishers]]
-count = 10
-topic = "a/%i"
-
-[[subscribers]]
-count = 10
-filters = ["a/%i"]
-"#;
-
-    #[test]
-    fn a_file_is_read_with_its_defaults() {
-        let definition = Definition::read("x.toml", GOOD).unwrap();
-        let messages = definition.messages.as_ref().unwrap();
-        assert_eq!((messages.qos, messages.size, messages.rate_per_publisher), (QoS::AtLeastOnce, 64, Some(2.0)));
-        assert_eq!((definition.duration, definition.warmup), (Duration::from_secs(1), Duration::from_secs(2)));
-        assert_eq!((definition.mqtt, definition.keep_alive_s), (None, None));
-    }
-
-    #[test]
-    fn scale_changes_counts_and_leaves_at_least_one() {
-        let definition = Definition::read("x.toml", GOOD).unwrap();
-        let counts =
-            |scale| (definition.publisher_groups(scale)[0].count, definition.subscriber_groups(scale)[0].count);
-        assert_eq!((counts(0.25), counts(3.0), counts(0.0001)), ((3, 3), (30, 30), (1, 1)));
-        let fixed = GOOD.replace("topic = \"a/%i\"", "topic = \"a/%i\"\nscaled = false");
-        assert_eq!(Definition::read("x.toml", &fixed).unwrap().publisher_groups(0.1)[0].count, 10);
-    }
-
-    #[test]
-    fn what_is_wrong_is_told_with_its_line() {
-        for (from, to, place, word) in [
-            ("qos = 1", "quos = 1", "x.toml:5:1:", "quos"),
-            ("qos = 1", "qos = 3", "x.toml:5:", "0, 1 or 2"),
-            ("count = 10\ntopic", "count = 0\ntopic", "x.toml:9:", "must be 1 to"),
-            ("topic = \"a/%i\"", "topic = \"a/#\"", "x.toml:10:", "wildcards"),
-            ("filters = [\"a/%i\"]", "filters = [\"a/%x\"]", "x.toml:14:", "after %"),
-            ("duration = \"1s\"", "duration = \"1x\"", "x.toml:2:", "unknown unit"),
-            ("duration = \"1s\"", "duration = ", "x.toml:2:", ""),
-            ("rate_per_publisher = 2", "rate_per_publisher = -1", "x.toml:6:", "a rate is"),
-            ("rate_per_publisher = 2", "size = 15", "x.toml:6:", "must be 16"),
-            ("rate_per_publisher = 2", "rate_per_publisher = 2\nwindow = 3", "x.toml: ", "exclude each other"),
-            ("rate_per_publisher = 2", "credit = \"ack\"", "x.toml: ", "belongs to a window"),
-            ("rate_per_publisher = 2", "burst = 2", "x.toml: ", "belongs to a rate"),
-            ("[[subscribers]]", "[[publishers]]\ncount = 1\n\n[[subscribers]]", "x.toml:12:", "topic"),
-        ] {
-            let text = GOOD.replace(from, to);
-            assert_ne!(text, GOOD, "{from}");
-            let problem = Definition::read("x.toml", &text).unwrap_err();
-            assert!(problem.starts_with(place) && problem.contains(word), "{to}: {problem}");
-        }
-    }
-
-    #[test]
-    fn subscribers_of_two_kinds_cannot_be_checked_together() {
-        let text = format!("{GOOD}\n[[subscribers]]\ncount = 1\nfilters = [\"b\"]\nshare = \"g\"\n");
-        assert!(Definition::read("x.toml", &text).unwrap_err().contains("same share and qos"));
-        let idle = format!("{GOOD}\n[[subscribers]]\ncount = 1\n");
-        assert!(Definition::read("x.toml", &idle).is_ok());
-    }
 }

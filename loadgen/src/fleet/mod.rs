@@ -6,6 +6,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | `client` | what is kept per client, publisher, subscriber |
+//! | `directory` | what all fleets of a process share |
+//! | `machine` | the fleet as its driver sees it |
+//! | `outcome` | what it hands over in the end |
 //! | `dial` | opening connections, CONNECT and CONNACK, losing connections |
 //! | `subscribe` | SUBSCRIBE and SUBACK |
 //! | `publish` | when a publisher may send, and its acknowledgements |
@@ -21,11 +24,14 @@
 
 mod client;
 mod dial;
+mod directory;
 mod disturb;
 mod disturbance_counts;
 mod idle;
+mod machine;
 mod meter;
 mod ordeal;
+mod outcome;
 mod publish;
 mod receive;
 mod retain;
@@ -34,27 +40,27 @@ mod takeover;
 #[cfg(test)]
 mod tests;
 
+pub use directory::{Context, Directory};
 pub use disturbance_counts::DisturbanceCounts;
+pub use machine::Lent;
 pub use meter::Meter;
+pub use outcome::Outcome;
 
 use crate::checks::Checks;
-use crate::clock::{Clock, NANOS_PER_MILLI};
+use crate::clock::NANOS_PER_MILLI;
 use crate::disturbance::nanos;
-use crate::live::{Counters, Gauge, Live};
+use crate::live::{Counters, Gauge};
 use crate::payload::Template;
-use crate::plan::{Pace, Plan};
-use crate::scenario::Sources;
+use crate::plan::Pace;
 use crate::schedule::Schedule;
-use crate::stage::{Account, Event, Phase, Stage};
-use crate::workers::Share;
+use crate::stage::{Account, Event, Phase};
 use client::{Client, NO_CONNECTION, Publisher, State, Subscriber};
 use idle::Sweep;
 use ordeal::Ordeals;
 use retain::Awaited;
-use ringmq_core::machine::{CloseHow, Command, Effects, Input, Machine, ShardId, Time};
+use ringmq_core::machine::{CloseHow, Command, Effects, ShardId, Time};
 use ringmq_wire::{Disconnect, MAX_PACKET_LEN, ReasonCode};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 /// Clients that are disconnected in one turn, so that a turn stays short.
 const DISCONNECTS_PER_TURN: usize = 1000;
@@ -64,60 +70,6 @@ const PACKET_BYTES_BESIDES_PAYLOAD: usize = 128 * 1024;
 
 /// How often a fleet that does not spin looks at the stage, nanoseconds.
 const POLL_NS: u64 = 2 * NANOS_PER_MILLI;
-
-/// Which thread runs a publisher, and under which number there.
-#[derive(Debug, Clone, Copy)]
-struct Home {
-    thread: ShardId,
-    local: u32,
-}
-
-/// Where every publisher runs; shared by all fleets.
-#[derive(Debug)]
-pub struct Directory {
-    /// Which of the run's threads are those of this process.
-    share: Share,
-    /// Those of other processes have no meaning: credits do not cross processes.
-    publishers: Vec<Home>,
-}
-
-impl Directory {
-    /// The directory of a plan that one process carries out.
-    #[must_use]
-    pub fn new(plan: &Plan) -> Self {
-        Self::of_share(plan, Share::whole(plan.threads()))
-    }
-
-    /// The directory of a process with some of the plan's threads.
-    #[must_use]
-    pub fn of_share(plan: &Plan, share: Share) -> Self {
-        let mut counts = vec![0; share.total];
-        let home = |publisher| {
-            let thread = plan.scenario.publisher_thread(publisher, share.total as u32) as usize;
-            let local = counts[thread];
-            counts[thread] += 1;
-            Home { thread: ShardId(thread.wrapping_sub(share.first) as u8), local }
-        };
-        Self { share, publishers: (0..plan.scenario.publishers()).map(home).collect() }
-    }
-}
-
-/// What all fleets of a run share.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// What to do.
-    pub plan: Arc<Plan>,
-    /// When to do it.
-    pub stage: Arc<Stage>,
-    /// Where publishers run.
-    pub directory: Arc<Directory>,
-    /// Where the threads publish how far they are.
-    pub live: Arc<Live>,
-    /// The run's clock.
-    pub clock: Clock,
-    /// The way to the main thread.
-    pub events: Sender<Event>,
-}
 
 /// Clients on their way through a phase: dialled or subscribing.
 #[derive(Debug, Default)]
@@ -280,22 +232,6 @@ impl Fleet {
         }
     }
 
-    /// What the fleet found out; for when the driver has ended.
-    #[must_use]
-    pub fn into_outcome(mut self) -> Outcome {
-        self.checks.lose(self.awaited.iter().map(|awaited| awaited.missing() as u64).sum());
-        Outcome {
-            sent: self.publishers.iter().map(|publisher| (publisher.global, publisher.sequence)).collect(),
-            subscribers: self
-                .subscribers
-                .into_iter()
-                .map(|subscriber| (subscriber.streams, subscriber.sources))
-                .collect(),
-            checks: self.checks,
-            meter: self.meter,
-        }
-    }
-
     /// Global number of a client: publishers first, then subscribers.
     fn global(&self, client: usize) -> u32 {
         match client.checked_sub(self.publishers.len()) {
@@ -432,78 +368,5 @@ impl Fleet {
             client.forget(State::Gone);
         }
         self.reach(self.disconnected == self.clients.len());
-    }
-}
-
-impl Machine for Fleet {
-    fn handle(&mut self, now: Time, input: Input<'_>, fx: &mut Effects) {
-        self.driver_now = now;
-        match input {
-            Input::Tick => return self.tick(fx),
-            Input::Received { conn, bytes } => self.received(conn, bytes, fx),
-            Input::Mesh { bytes, .. } => self.credits_from_afar(bytes, fx),
-            Input::Drained { conn } => self.drained(conn, fx),
-            Input::Opened { conn, origin, .. } => self.opened(conn, origin, fx),
-            Input::ConnectFailed { token, error } => self.not_opened(token, error, fx),
-            Input::Closed { conn, cause } => self.closed(conn, cause, fx),
-            Input::Stop => self.abort(fx),
-            // Nobody asks a fleet anything.
-            Input::Control(_) => return,
-        }
-        self.active = true;
-    }
-
-    fn deadline(&self) -> Option<Time> {
-        let due = match self.phase {
-            Phase::Connect => self.connect_schedule.as_ref(),
-            Phase::Traffic => self.schedule.as_ref(),
-            _ => None,
-        };
-        let wait = due.and_then(Schedule::peek).map_or(POLL_NS, |due| due.at_ns.saturating_sub(self.last_tick_ns));
-        Some(Time(self.driver_now.0 + wait.min(POLL_NS)))
-    }
-
-    fn busy(&self) -> bool {
-        self.cx.plan.generator.spin
-    }
-}
-
-/// A fleet that is lent to a driver, so that its outcome can be had afterwards.
-#[derive(Debug)]
-pub struct Lent<'a>(pub &'a mut Fleet);
-
-impl Machine for Lent<'_> {
-    fn handle(&mut self, now: Time, input: Input<'_>, fx: &mut Effects) {
-        self.0.handle(now, input, fx);
-    }
-
-    fn deadline(&self) -> Option<Time> {
-        self.0.deadline()
-    }
-
-    fn busy(&self) -> bool {
-        self.0.busy()
-    }
-}
-
-/// What one fleet found out.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Publishers and how many messages each sent.
-    pub sent: Vec<(u32, u64)>,
-    /// First stream and sources of each subscriber.
-    pub subscribers: Vec<(usize, Sources)>,
-    /// Loss, duplicates, order.
-    pub checks: Checks,
-    /// Everything else.
-    pub meter: Meter,
-}
-
-impl Outcome {
-    /// Every stream with its publisher.
-    pub fn streams(&self) -> impl Iterator<Item = (usize, u32)> {
-        self.subscribers
-            .iter()
-            .flat_map(|(first, sources)| sources.iter().enumerate().map(move |(at, publisher)| (first + at, publisher)))
     }
 }

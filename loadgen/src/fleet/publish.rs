@@ -4,8 +4,9 @@
 //! both it holds back while the server's Receive Maximum is used up or while its connection is congested; an open loop
 //! then catches up later, and the latency of the late messages counts from when they were due.
 
+use super::Fleet;
 use super::client::{Publisher, Step};
-use super::{Fleet, Home};
+use super::directory::Home;
 use crate::clock::NANOS_PER_MILLI;
 use crate::plan::Pace;
 use crate::schedule::Schedule;

@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::cli::Cli;
+use crate::clock::Clock;
+use crate::live::Live;
+use crate::plan::Plan;
+use crate::stage::Stage;
 use clap::Parser;
-use ringmq_core::machine::{CloseCause, ConnId, Origin};
+use ringmq_core::machine::{CloseCause, ConnId, Input, Machine, Origin};
 use ringmq_wire::{
     Ack, ConnAck, ConnAckProperties, Cut, MAX_PACKET_LEN, Packet, PacketType, PublishOut, QoS, SubAck, Version, cut,
     decode,

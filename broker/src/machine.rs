@@ -3,11 +3,11 @@
 //! Absent: methods of enhanced authentication, of which there are none yet.
 
 use crate::counters::SharedCounters;
-use crate::interest::MeshInterest;
 use ringmq_core::interest::Interest;
 use ringmq_core::machine::ShardId;
 use ringmq_core::settings::Settings;
 use ringmq_core::shard::{Shard, ShardConfig};
+use ringmq_drive::MeshInterest;
 use ringmq_mesh::interest::InterestTable;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Factory {
     /// To be called on the shard's own thread, once for each.
     pub(crate) fn make(&self, id: ShardId) -> Shard {
         let handle = |table: &Arc<InterestTable>| -> Box<dyn Interest> {
-            Box::new(MeshInterest(table.handle(usize::from(id.0))))
+            Box::new(MeshInterest::new(table.handle(usize::from(id.0))))
         };
         Shard::new(ShardConfig {
             id,

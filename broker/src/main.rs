@@ -11,7 +11,6 @@ mod config;
 mod control;
 mod counters;
 mod ctl;
-mod interest;
 mod machine;
 mod process;
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod clock;
 mod comparison;
 mod control;
 mod epoll;
+mod interest;
 mod kind;
 mod links;
 mod listen;
@@ -33,6 +34,7 @@ mod timers;
 mod uring;
 
 pub use control::Control;
+pub use interest::MeshInterest;
 pub use kind::{DriverKind, UnknownDriver};
 pub use links::{Links, links, links_with_capacity};
 pub use listen::{Listening, listen};

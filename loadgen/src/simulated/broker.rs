@@ -10,6 +10,7 @@ use ringmq_core::interest::Interest;
 use ringmq_core::machine::ShardId;
 use ringmq_core::settings::Settings;
 use ringmq_core::shard::{Shard, ShardConfig};
+use ringmq_drive::MeshInterest;
 use ringmq_mesh::interest::InterestTable;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -18,9 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Distinct filters for which the interest table has room before it first grows, as in the broker.
 const INTEREST_KEYS: usize = 4096;
-
-/// Turns of the interest table's growth taken in one call, as in the broker.
-const SLICES_MAX: usize = 64;
 
 /// What a packet may hold besides the payload.
 const PACKET_BYTES_BESIDES_PAYLOAD: usize = 128 * 1024;
@@ -147,7 +145,8 @@ impl Broker {
 
     /// Makes the shard of a thread, on that thread.
     pub(super) fn shard(&self, thread: usize) -> Shard {
-        let handle = |table: &Arc<InterestTable>| -> Box<dyn Interest> { Box::new(MeshInterest(table.handle(thread))) };
+        let handle =
+            |table: &Arc<InterestTable>| -> Box<dyn Interest> { Box::new(MeshInterest::new(table.handle(thread))) };
         Shard::new(ShardConfig {
             id: ShardId(thread as u8),
             shards: self.shards,
@@ -192,33 +191,6 @@ impl std::fmt::Debug for Seat {
 #[must_use]
 pub fn own_memory() -> Memory {
     Memory::take(std::process::id()).unwrap_or_default()
-}
-
-/// One shard's handle on the table of interests.
-struct MeshInterest(ringmq_mesh::interest::Interest);
-
-impl Interest for MeshInterest {
-    fn announce(&mut self, filter: &str) {
-        self.0.announce(filter);
-        // Growth is called for by what is announced, so it goes on with it.
-        self.0.turn();
-    }
-
-    fn withdraw(&mut self, filter: &str) {
-        self.0.withdraw(filter);
-    }
-
-    fn lookup(&mut self, topic: &str) -> u64 {
-        self.0.lookup(topic)
-    }
-
-    fn turn(&mut self) {
-        for _ in 0..SLICES_MAX {
-            if !self.0.turn().busy {
-                return;
-            }
-        }
-    }
 }
 
 /// The broker's defaults, with room for what will be published.

@@ -1,4 +1,7 @@
-//! The shard's view of other shards' subscriptions, on top of the mesh's shared table.
+//! A shard's view of other shards' subscriptions, on top of the mesh's shared table.
+//!
+//! It stands here because nothing below the drivers sees both the shard's contract and the mesh. Absent: what filters and
+//! topics mean; they are handed on as text.
 
 use ringmq_core::interest::Interest;
 
@@ -6,8 +9,22 @@ use ringmq_core::interest::Interest;
 /// with this many slices, a growing table of ten million filters takes a new generation in seconds, not hours.
 const SLICES_MAX: usize = 64;
 
-/// One shard's handle.
-pub(crate) struct MeshInterest(pub(crate) ringmq_mesh::interest::Interest);
+/// One shard's handle on the table.
+pub struct MeshInterest(ringmq_mesh::interest::Interest);
+
+impl MeshInterest {
+    /// Makes the shard's handle fit the shard.
+    #[must_use]
+    pub const fn new(handle: ringmq_mesh::interest::Interest) -> Self {
+        Self(handle)
+    }
+}
+
+impl std::fmt::Debug for MeshInterest {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("MeshInterest").finish_non_exhaustive()
+    }
+}
 
 impl Interest for MeshInterest {
     fn announce(&mut self, filter: &str) {
@@ -41,7 +58,7 @@ mod tests {
     #[test]
     fn one_shard_sees_what_another_announces() {
         let table = InterestTable::new(2, 1, 16);
-        let mut shards = [0, 1].map(|shard| MeshInterest(table.handle(shard)));
+        let mut shards = [0, 1].map(|shard| MeshInterest::new(table.handle(shard)));
         shards[1].announce("a/+");
         shards[1].turn();
         assert_eq!(shards[0].lookup("a/b"), 0b10);

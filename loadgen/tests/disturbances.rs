@@ -102,15 +102,41 @@ fn slow_readers_get_their_messages_late() {
 #[test]
 fn every_subscription_brings_every_retained_message() {
     for broker in brokers() {
-        for qos in [1, 2] {
-            let line =
-                format!("run retained-storm --scale 0.05 --rate 200 --duration 1500ms --warmup 100ms --qos {qos}");
+        // On two threads half of the retained messages are those of publishers on the other thread.
+        for how in ["--qos 1", "--qos 2", "--qos 1 --threads 2 --no-spin"] {
+            let line = format!("run retained-storm --scale 0.05 --rate 200 --duration 1500ms --warmup 100ms {how}");
             let (report, code, errors) = run(&line, broker.port);
             assert!(report.errors.is_empty() && matches!(code, 0 | 3), "`{line}` ended with {code}: {errors}");
             // 10 subscribers of 25 messages, at first and in the storm, and 10 pairs.
             assert_eq!(report.checks.delivered, 2 * 10 * 25 + report.traffic.sent_in_all, "`{line}`");
             assert_eq!((report.checks.lost, report.checks.duplicates, report.checks.missed), (0, 0, 0));
             assert_eq!((report.disturbances[0].recovered, report.latency["retained"].count), (10, 20));
+        }
+    }
+}
+
+/// Publishers 0 to 2 are live and 3 to 8 have stored a message, so that on two threads each subscriber hears publishers
+/// of the other thread whose numbers there are those of other publishers here.
+#[test]
+fn resumed_sessions_wait_for_their_own_threads_publishers_only() {
+    let text = "description = \"sessions beside a store\"\nmqtt = \"5.0\"\nduration = \"1500ms\"\n\
+                clean_start = false\nsession_expiry_s = 60\n[messages]\nqos = 1\nrate_per_publisher = 20\n\
+                [[publishers]]\ncount = 3\ntopic = \"a/%i\"\n\
+                [[publishers]]\ncount = 6\ntopic = \"store/%i\"\nretained = true\n\
+                [[subscribers]]\ncount = 3\nfilters = [\"a/%i\", \"store/+\"]\n\
+                disturb = { kind = \"reconnect\", at = \"300ms\", lasts = \"500ms\" }\n";
+    for broker in brokers() {
+        for threads in [1, 2, 3] {
+            let file = scenario_file(text);
+            let line = format!("run {} --threads {threads} --no-spin --warmup 0s --drain 5s", file.display());
+            let (report, code, errors) = run(&line, broker.port);
+            std::fs::remove_file(&file).unwrap();
+            assert!(report.errors.is_empty() && matches!(code, 0 | 3), "{threads} threads, {code}: {errors}");
+            let [resumed] = &report.disturbances[..] else { panic!("{:?}", report.disturbances) };
+            assert_eq!((resumed.hit, resumed.recovered), (3, 3), "{threads} threads: {resumed:?}");
+            assert!((15..=60).contains(&resumed.replayed), "3 clients missed 10 messages each: {resumed:?}");
+            let checks = &report.checks;
+            assert_eq!((checks.lost, checks.missed, checks.delivered), (0, 0, report.traffic.sent_in_all + 3 * 6));
         }
     }
 }

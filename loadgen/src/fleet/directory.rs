@@ -23,8 +23,8 @@ pub(super) struct Home {
 pub struct Directory {
     /// Which of the run's threads are those of this process.
     pub(super) share: Share,
-    /// Those of other processes have no meaning: credits do not cross processes.
-    pub(super) publishers: Vec<Home>,
+    /// By publisher; those of other processes have none: nothing that is looked up here crosses processes.
+    homes: Vec<Option<Home>>,
 }
 
 impl Directory {
@@ -39,12 +39,17 @@ impl Directory {
     pub fn of_share(plan: &Plan, share: Share) -> Self {
         let mut counts = vec![0; share.total];
         let home = |publisher| {
-            let thread = plan.scenario.publisher_thread(publisher, share.total as u32) as usize;
-            let local = counts[thread];
-            counts[thread] += 1;
-            Home { thread: ShardId(thread.wrapping_sub(share.first) as u8), local }
+            let thread = plan.scenario.publisher_thread(publisher, share.total as u32);
+            let local = counts[thread as usize];
+            counts[thread as usize] += 1;
+            share.has(thread).then(|| Home { thread: ShardId((thread as usize - share.first) as u8), local })
         };
-        Self { share, publishers: (0..plan.scenario.publishers()).map(home).collect() }
+        Self { share, homes: (0..plan.scenario.publishers()).map(home).collect() }
+    }
+
+    /// Where a publisher runs; `None` if that is another process.
+    pub(super) fn home(&self, publisher: u32) -> Option<Home> {
+        self.homes[publisher as usize]
     }
 }
 

@@ -172,18 +172,17 @@ impl Fleet {
             return self.recovered(ordeal, now);
         }
         let subscriber = &self.subscribers[index - self.publishers.len()];
-        let entry = &mut self.ordeals.all[ordeal];
-        entry.targets.clear();
-        (entry.behind, entry.resumed_ns) = (0, now);
-        let mut waiting = 0;
+        let mut targets = std::mem::take(&mut self.ordeals.all[ordeal].targets);
+        targets.clear();
+        let (mut behind, mut waiting) = (0, 0);
         for (position, publisher) in subscriber.sources.iter().enumerate() {
-            let sent = self.publishers[self.cx.directory.publishers[publisher as usize].local as usize].sequence;
-            let has = self.checks.next(subscriber.streams + position);
+            let (sent, has) = (self.sent_by(publisher), self.checks.next(subscriber.streams + position));
             waiting += sent.saturating_sub(has);
-            entry.behind += usize::from(sent > has);
-            entry.targets.push(if sent > has { sent } else { 0 });
+            behind += usize::from(sent > has);
+            targets.push(if sent > has { sent } else { 0 });
         }
-        let behind = entry.behind;
+        let entry = &mut self.ordeals.all[ordeal];
+        (entry.targets, entry.behind, entry.resumed_ns) = (targets, behind, now);
         self.meter.disturbances[entry.part].replayed += waiting;
         if behind == 0 {
             self.recovered(ordeal, now);
@@ -269,9 +268,9 @@ impl Fleet {
     /// What has been sent until now, and not received, the broker did not have to deliver to this client.
     fn excuse(&mut self, index: usize) {
         let subscriber = &self.subscribers[index - self.publishers.len()];
-        for (position, publisher) in subscriber.sources.iter().enumerate() {
-            let local = self.cx.directory.publishers[publisher as usize].local;
-            self.checks.excuse(subscriber.streams + position, self.publishers[local as usize].sequence);
+        let (streams, sources) = (subscriber.streams, subscriber.sources.clone());
+        for (position, publisher) in sources.iter().enumerate() {
+            self.checks.excuse(streams + position, self.sent_by(publisher));
         }
     }
 

@@ -224,12 +224,22 @@ impl Fleet {
         Ok(())
     }
 
+    /// Messages that a publisher has sent so far. One that is not of this thread counts as having sent none: those that a
+    /// disturbed client hears have only their retained messages, which are accounted for by `retain`; with others the
+    /// plan is refused.
+    pub(super) fn sent_by(&self, publisher: u32) -> u64 {
+        let home = self.cx.directory.home(publisher).filter(|home| home.thread == self.thread);
+        debug_assert!(home.is_some() || publisher >= self.cx.plan.live_publishers(), "the plan has been checked");
+        home.map_or(0, |home| self.publishers[home.local as usize].sequence)
+    }
+
     /// Closed loop: `count` messages of a publisher, on whatever thread, have been delivered or found missing.
     pub(super) fn credit(&mut self, publisher: u32, count: u64, now: u64, fx: &mut Effects) {
         if !matches!(self.pace, Pace::Window { until_delivered: true, .. }) {
             return;
         }
-        let Home { thread, local } = self.cx.directory.publishers[publisher as usize];
+        // A plan whose credits would cross processes is refused.
+        let Some(Home { thread, local }) = self.cx.directory.home(publisher) else { return };
         if thread == self.thread {
             return self.take_credit(local as usize, count, now, fx);
         }

@@ -3,14 +3,17 @@
 //! Absent: methods of enhanced authentication, of which there are none yet.
 
 use crate::counters::SharedCounters;
+use crate::rewrite::{Rule, Rules};
 use ringmq_core::interest::Interest;
 use ringmq_core::machine::ShardId;
+use ringmq_core::rewrite::Rewriter;
 use ringmq_core::settings::Settings;
 use ringmq_core::shard::{Shard, ShardConfig};
 use ringmq_drive::MeshInterest;
 use ringmq_mesh::interest::InterestTable;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Distinct filters for which the interest table has room before it first grows.
 const INTEREST_KEYS: usize = 4096;
@@ -23,12 +26,15 @@ pub(crate) struct Factory {
     /// Absent where there is only one shard.
     interest: Option<Arc<InterestTable>>,
     counters: Arc<SharedCounters>,
+    rewriter: Option<Rules>,
+    unix_offset_ms: u64,
 }
 
 impl Factory {
-    pub(crate) fn new(settings: Settings, shards: usize, counters: Arc<SharedCounters>) -> Self {
+    pub(crate) fn new(settings: Settings, rewrite: &[Rule], shards: usize, counters: Arc<SharedCounters>) -> Self {
         let interest = (shards > 1).then(|| InterestTable::new(shards, secret(), INTEREST_KEYS));
-        Self { settings, shards, seed: secret(), interest, counters }
+        let (rewriter, unix_offset_ms) = (Rules::rewriter(rewrite), unix_offset_ms());
+        Self { settings, shards, seed: secret(), interest, counters, rewriter, unix_offset_ms }
     }
 
     /// To be called on the shard's own thread, once for each.
@@ -44,8 +50,19 @@ impl Factory {
             interest: self.interest.as_ref().map(handle),
             auth_methods: Vec::new(),
             counters: Some(self.counters.sink(id)),
+            rewriter: self.rewriter.clone().map(|rules| Box::new(rules) as Box<dyn Rewriter>),
+            unix_offset_ms: self.unix_offset_ms,
         })
     }
+}
+
+/// Milliseconds since 1970 when the monotonic clock, which drivers read, was 0. Later changes of the system's time are
+/// not seen.
+fn unix_offset_ms() -> u64 {
+    let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let monotonic_ms = u64::try_from(monotonic.tv_sec * 1000 + monotonic.tv_nsec / 1_000_000).unwrap_or(0);
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX).saturating_sub(monotonic_ms)
 }
 
 /// A number that clients cannot guess: the standard library keys every hasher from the system's random source.

@@ -13,6 +13,7 @@ mod counters;
 mod ctl;
 mod machine;
 mod process;
+mod rewrite;
 #[cfg(test)]
 mod scratch;
 mod signals;

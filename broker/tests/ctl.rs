@@ -185,6 +185,29 @@ fn a_setting_changes_for_everybody_at_once_and_outlives_the_broker() {
 }
 
 #[test]
+fn subscriptions_for_everybody_begin_with_the_next_client() {
+    let mut broker = Broker::start("auto", "");
+    let (mut before, _) = broker.client("before");
+    let list = "[{topic = \"to/${clientid}\", qos = 1}]";
+    let told = broker.ctl(&["conf", "set", "auto_subscribe.topics", list]);
+    assert!(told.contains(&format!("auto_subscribe.topics = {list}  # changed at run time")), "{told}");
+    for restarted in [false, true] {
+        if restarted {
+            broker.restart();
+            before = broker.client("other").0;
+        }
+        let (mut after, _) = broker.client("after");
+        // Answered once its subscriptions are there.
+        assert!(pings(&mut after));
+        before.write_all(b"\x30\x0b\x00\x08to/after\x00").expect("sent");
+        let mut publish = [0; 13];
+        after.read_exact(&mut publish).expect("a PUBLISH");
+        assert_eq!(&publish, b"\x30\x0b\x00\x08to/after\x00");
+    }
+    assert!(broker.refused(&["conf", "set", "rewrite", "[]"]).contains("cannot change while the broker runs"));
+}
+
+#[test]
 fn what_cannot_change_is_refused_and_changes_nothing() {
     let broker = Broker::start("refuse", "mqtt.max_inflight = 5\n");
     let refused = |key: &str, value: &str| broker.refused(&["conf", "set", key, value]);

@@ -66,6 +66,8 @@ impl Rig {
                 interest: table.as_ref().map(|table| Box::new(TableHandle(table.handle(number))) as Box<dyn Interest>),
                 auth_methods: Vec::new(),
                 counters: None,
+                rewriter: None,
+                unix_offset_ms: 0,
             }),
             fx: Effects::new(shards),
             connections: 0,

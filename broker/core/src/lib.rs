@@ -22,6 +22,7 @@ pub mod message;
 pub mod placement;
 pub mod random;
 pub mod retained;
+pub mod rewrite;
 mod session;
 pub mod settings;
 pub mod shard;

@@ -28,6 +28,22 @@ pub enum ShareStrategy {
     HashClientId,
 }
 
+/// A subscription that every client gets (`auto_subscribe.topics`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoSubscription {
+    /// `topic`: a filter, with `${clientid}`, `${username}`, `${host}` and `${port}` standing for the client's own. A
+    /// client without a user name does not get one that contains it.
+    pub topic: Box<str>,
+    /// `qos`: 0, 1 or 2.
+    pub qos: u8,
+    /// `rh`, Retain Handling: 0, 1 or 2.
+    pub retain_handling: u8,
+    /// `rap`, Retain As Published.
+    pub retain_as_published: bool,
+    /// `nl`, No Local.
+    pub no_local: bool,
+}
+
 /// Settings of the MQTT protocol, alike on all shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -87,6 +103,12 @@ pub struct Settings {
     pub max_subscriptions: u32,
     /// `mqtt.response_information`, sent to clients that ask; empty is not sent.
     pub response_information: String,
+    /// `auto_subscribe.topics`: what every client is subscribed to once it is connected.
+    pub auto_subscribe: Vec<AutoSubscription>,
+    /// `delayed.enable`: whether `$delayed/<seconds>/<topic>` delays a message.
+    pub delayed_enable: bool,
+    /// `delayed.max_delayed_messages` per shard; 0 is unlimited.
+    pub delayed_max_messages: u64,
     /// `retainer.max_payload_size`, bytes: larger messages are routed but not retained.
     pub retainer_max_payload_size: u32,
     /// `retainer.backend.max_retained_messages` per shard; 0 is unlimited.
@@ -174,6 +196,9 @@ impl Default for Settings {
             await_rel_timeout: Duration::from_secs(300),
             max_subscriptions: 0,
             response_information: String::new(),
+            auto_subscribe: Vec::new(),
+            delayed_enable: true,
+            delayed_max_messages: 0,
             retainer_max_payload_size: 1024 * 1024,
             retainer_max_messages: 0,
             retainer_stop_publish_clear_msg: false,

@@ -66,6 +66,8 @@ impl Cluster {
                     interest: Some(Box::new(Table::new(table.handle(shard), announced.clone()))),
                     auth_methods: Vec::new(),
                     counters: None,
+                    rewriter: None,
+                    unix_offset_ms: 0,
                 };
                 Host::new(Shard::new(config), shards)
             })

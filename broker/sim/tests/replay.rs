@@ -64,6 +64,8 @@ fn a_slow_reader_gets_all_retained_messages() {
         interest: None,
         auth_methods: Vec::new(),
         counters: None,
+        rewriter: None,
+        unix_offset_ms: 0,
     };
     let (mut shard, mut fx) = (Shard::new(config), Effects::new(1));
     let mut bytes = connect("publisher");

@@ -6,6 +6,7 @@ use super::error::{Origin, Problem, Problems};
 use super::hocon::{self, Node, Object, Value};
 use super::keys::{Found, KEYS, Key, NAME, Target, find};
 use super::kind::Kind;
+use super::records::{RECORDS_MAX, Record};
 use super::skipped::Skipped;
 use super::values::{self, Given, GivenByKey, Row};
 use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, overrides, suggest};
@@ -179,6 +180,9 @@ impl Loader {
             (Found::Key(key, _), Value::Object(table)) if matches!(key.kind, Kind::Table { .. }) => {
                 self.table(path, table, origin);
             }
+            (Found::Key(key, _), Value::List(items)) if matches!(key.kind, Kind::List { .. }) => {
+                self.list(path, items, origin, fixed);
+            }
             (Found::Key(key, _), other) => {
                 let problem = Problem::at(origin, format!("{} cannot be {}", path.join("."), other.kind()));
                 self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
@@ -207,7 +211,8 @@ impl Loader {
         if key.one_for_all {
             self.check_shared(key, &full, text, origin);
         }
-        self.given.insert(full, Given { text: values::written(text), origin: origin.clone() });
+        let text = values::written_for(&key.kind, text);
+        self.given.insert(full, Given { text, origin: origin.clone() });
     }
 
     /// Gives a key that is known to be a table its entries, in the place of those it had.
@@ -231,6 +236,53 @@ impl Loader {
         }
         let text = format!("{{{}}}", entries.join(", "));
         self.given.insert(path.join("."), Given { text, origin: origin.clone() });
+    }
+
+    /// Gives a key that is known to be a list its records, in the place of those it had.
+    fn list(&mut self, path: &[String], items: &[Node], origin: &Origin, fixed: Option<&Origin>) {
+        let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
+        let Kind::List { fields, push, .. } = key.kind else { return };
+        let full = path.join(".");
+        let place = |node: &Node| fixed.cloned().unwrap_or_else(|| Origin::File(node.place.clone()));
+        let help = || format!("allowed: {}", key.kind.allowed());
+        let mut target = Target { config: &mut self.config, name };
+        key.kind.begin_table(&mut target);
+        if items.len() > RECORDS_MAX {
+            let problem = Problem::at(origin, format!("{full} has more than {RECORDS_MAX} records"));
+            self.errors.push(problem);
+        }
+        let mut records = Vec::new();
+        for (index, item) in items.iter().enumerate().take(RECORDS_MAX) {
+            let which = format!("{full}, record {}", index + 1);
+            let Value::Object(object) = &item.value else {
+                let problem = Problem::at(&place(item), format!("{which}: cannot be {}", item.value.kind()));
+                self.errors.push(problem.with_help(help()));
+                continue;
+            };
+            let mut given = Vec::new();
+            for entry in &object.entries {
+                match (fields.iter().find(|field| **field == entry.key), &entry.node.value) {
+                    (Some(field), Value::Text(text)) => given.push((*field, text.as_str())),
+                    (known, value) => {
+                        let why = match known {
+                            Some(field) => format!("{field} cannot be {}", value.kind()),
+                            None => format!("unknown field {}", entry.key),
+                        };
+                        let problem = Problem::at(&place(&entry.node), format!("{which}: {why}"));
+                        self.errors.push(problem.with_help(help()));
+                    }
+                }
+            }
+            let written = |(field, text): &(&str, &str)| format!("{field} = {}", values::written(text));
+            records.push(format!("{{{}}}", given.iter().map(written).collect::<Vec<_>>().join(", ")));
+            if let Err(wrong) = push(&mut target, &Record(given)) {
+                let node = wrong.field.and_then(|field| object.get(field)).unwrap_or(item);
+                let what = wrong.field.map_or_else(String::new, |field| format!("{field} "));
+                let problem = Problem::at(&place(node), format!("{which}: {what}{}", wrong.why));
+                self.errors.push(problem.with_help(help()));
+            }
+        }
+        self.given.insert(full, Given { text: format!("[{}]", records.join(", ")), origin: origin.clone() });
     }
 
     fn check_shared(&mut self, key: &'static Key, full: &str, text: &str, origin: &Origin) {

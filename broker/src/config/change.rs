@@ -1,7 +1,7 @@
 //! Changing settings while the broker runs: one key by hand, or all files anew.
 //!
-//! Keys below `mqtt` and `retainer` are read by a shard for each packet or connection and can change at any time; all
-//! others are looked at once, when the broker starts.
+//! Keys below [`ROOTS`] are read by a shard for each packet or connection and can change at any time; all others are
+//! looked at once, when the broker starts.
 
 use super::apply::{Layers, Loaded, load};
 use super::error::{Origin, Problem, Problems};
@@ -10,7 +10,7 @@ use super::{apply, environment, overrides};
 use std::path::Path;
 
 /// Roots of keys that can change at run time.
-const ROOTS: [&str; 2] = ["mqtt", "retainer"];
+const ROOTS: [&str; 4] = ["mqtt", "auto_subscribe", "delayed", "retainer"];
 
 /// True if a key can change at run time.
 pub(super) fn at_run_time(key: &str) -> bool {

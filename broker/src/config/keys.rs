@@ -4,6 +4,7 @@
 //! path stands for any one path element.
 
 use super::kind::Kind;
+use super::records;
 use super::{Config, Listener};
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_core::settings::ShareStrategy;
@@ -348,6 +349,53 @@ pub(crate) static KEYS: &[Key] = &[
         "1024",
         Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.config.settings.max_topic_filters = fit(n) },
         "Topic filters in one SUBSCRIBE or UNSUBSCRIBE.",
+    ),
+    key(
+        "auto_subscribe.topics",
+        "[]",
+        Kind::List {
+            fields: records::AUTO_SUBSCRIPTION,
+            clear: |t| t.config.settings.auto_subscribe.clear(),
+            push: |t, record| {
+                t.config.settings.auto_subscribe.push(records::auto_subscription(record)?);
+                Ok(())
+            },
+        },
+        "What every client is subscribed to once it is connected, at most 30. `${clientid}`, `${username}`, `${host}` and \
+         `${port}` in a topic are the client's own; one with a user name is left out for a client without. The numbers \
+         `qos`, `rh`, `rap` and `nl` are 0 if not given.",
+    ),
+    key(
+        "rewrite",
+        "[]",
+        Kind::List {
+            fields: records::REWRITE,
+            clear: |t| t.config.rewrite.clear(),
+            push: |t, record| {
+                t.config.rewrite.push(records::rewrite_rule(record)?);
+                Ok(())
+            },
+        },
+        "Rules of topic rewriting, at most 30. `action` is `publish`, `subscribe` or `all`. The first rule whose filter \
+         `source_topic` matches decides: if the regular expression `re` matches too, the topic becomes `dest_topic`, with \
+         `$1` and so on for its groups, and `${clientid}` and `${username}`; otherwise it stays as it is.",
+    ),
+    key(
+        "delayed.enable",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.delayed_enable = on),
+        "Whether a message for `$delayed/<seconds>/<topic>` is published later.",
+    ),
+    key(
+        "delayed.max_delayed_messages",
+        "0",
+        Kind::Integer {
+            min: 0,
+            max: u32::MAX as u64,
+            words: &[("infinity", 0)],
+            set: |t, n| t.config.settings.delayed_max_messages = n,
+        },
+        "Messages of one shard that wait to be published later; one more is dropped. 0 is unlimited.",
     ),
     key(
         "retainer.max_payload_size",

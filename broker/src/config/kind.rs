@@ -1,6 +1,7 @@
 //! The types a setting can have: how each is written, checked, and described.
 
 use super::keys::Target;
+use super::records::{Record, Wrong};
 use crate::topology::CoreList;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -31,6 +32,12 @@ pub(crate) enum Kind {
     Choice { names: &'static [&'static str], set: fn(&mut Target<'_>, usize) },
     /// Names with a number each, or `disabled` for none.
     Table { min: u64, max: u64, clear: fn(&mut Target<'_>), insert: fn(&mut Target<'_>, &str, u64) },
+    /// A list of records with these fields, or `[]`.
+    List {
+        fields: &'static [&'static str],
+        clear: fn(&mut Target<'_>),
+        push: fn(&mut Target<'_>, &Record<'_>) -> Result<(), Wrong>,
+    },
     /// Any text.
     Text(fn(&mut Target<'_>, &str)),
     /// An address and port to listen on.
@@ -75,6 +82,8 @@ impl Kind {
             },
             Self::Table { clear, .. } if text == "disabled" => clear(target),
             Self::Table { .. } => return Err("is neither a table nor disabled".to_owned()),
+            Self::List { clear, .. } if text == "[]" => clear(target),
+            Self::List { .. } => return Err("is no list".to_owned()),
             Self::Text(set) if text.len() <= TEXT_BYTES_MAX => set(target, text),
             Self::Text(_) => return Err(format!("is longer than {TEXT_BYTES_MAX} bytes")),
             Self::Address(set) => set(target, address(text)?),
@@ -88,7 +97,7 @@ impl Kind {
 
     /// Begins the table anew if this is one, and says whether it is.
     pub(crate) fn begin_table(&self, target: &mut Target<'_>) -> bool {
-        if let Self::Table { clear, .. } = *self {
+        if let Self::Table { clear, .. } | Self::List { clear, .. } = *self {
             clear(target);
             return true;
         }
@@ -135,6 +144,7 @@ impl Kind {
             Self::Table { min, max, .. } => {
                 format!("a table such as {{\"a/topic\" = {max}}} with numbers from {min} to {max}, or disabled")
             }
+            Self::List { fields, .. } => format!("a list of records with {}", fields.join(", ")),
             Self::Text(_) => "text".to_owned(),
             Self::Address(_) => "an address and port such as 0.0.0.0:1883 or [::]:1883, or a port alone".to_owned(),
             Self::Cores(_) => "core numbers and ranges such as 0,2-5, or auto".to_owned(),

@@ -15,6 +15,7 @@ pub(crate) mod hocon;
 mod keys;
 mod kind;
 mod overrides;
+mod records;
 mod reference;
 mod skipped;
 mod suggest;
@@ -29,6 +30,7 @@ pub(crate) use overrides::path as overrides_path;
 pub(crate) use reference::reference_page;
 pub(crate) use values::Row;
 
+use crate::rewrite::Rule;
 use crate::topology::CoreList;
 use ringmq_core::settings::Settings;
 use ringmq_drive::DriverKind;
@@ -47,6 +49,8 @@ const BACKLOG_CONNECTIONS: u32 = 1024;
 pub(crate) struct Config {
     /// Settings of the protocol.
     pub(crate) settings: Settings,
+    /// `rewrite`.
+    pub(crate) rewrite: Vec<Rule>,
     /// `node.data_dir`.
     pub(crate) data_dir: PathBuf,
     /// TCP listeners by name.
@@ -86,6 +90,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
+            rewrite: Vec::new(),
             data_dir: PathBuf::from("data"),
             listeners: BTreeMap::from([(DEFAULT_LISTENER.to_owned(), Listener::default())]),
             shards: None,

@@ -2,6 +2,7 @@
 
 use super::keys::{Found, KEYS, NAME, Target, find};
 use super::kind::Kind;
+use super::records::Record;
 use super::{Config, Layers, Problems, reference_page};
 use crate::scratch::Dir;
 use ringmq_core::settings::ShareStrategy;
@@ -63,6 +64,7 @@ fn edges(kind: &Kind) -> Vec<String> {
         Kind::Text(_) => vec![String::new(), "x".repeat(65_535)],
         Kind::Address(_) => vec!["0".to_owned(), "[::1]:65535".to_owned()],
         Kind::Table { .. } => vec!["disabled".to_owned()],
+        Kind::List { .. } => vec!["[]".to_owned()],
         Kind::Cores(_) => vec!["auto".to_owned(), "0,2-5".to_owned()],
     }
 }
@@ -88,6 +90,20 @@ fn every_key_takes_its_whole_range_and_changes_something() {
                 assert_eq!(format!("{:?}", target.config), format!("{:?}", Config::default()));
             }
         }
+        if let Kind::List { fields, push, .. } = key.kind {
+            let mut config = Config::default();
+            let mut target = Target { config: &mut config, name: "default" };
+            let fill = |field: &&'static str| match *field {
+                "action" => (*field, "all"),
+                "topic" | "source_topic" | "re" | "dest_topic" => (*field, "t"),
+                _ => (*field, "0"),
+            };
+            push(&mut target, &Record(fields.iter().map(fill).collect())).expect("a record with every field");
+            seen.insert(format!("{:?}", target.config));
+            assert!(push(&mut target, &Record(Vec::new())).is_err(), "{} needs some field", key.path);
+            assert!(key.kind.begin_table(&mut target), "a list can be begun anew");
+            assert_eq!(format!("{:?}", target.config), format!("{:?}", Config::default()));
+        }
         assert!(seen.len() > 1, "{} sets nothing", key.path);
     }
 }
@@ -99,10 +115,46 @@ fn every_key_is_found_and_has_its_own_path() {
         assert!(paths.insert(key.path), "{} stands twice", key.path);
         let path: Vec<String> = key.path.replace(NAME, "mine").split('.').map(str::to_owned).collect();
         assert!(matches!(find(&path), Found::Key(found, _) if found.path == key.path), "{}", key.path);
-        assert!(matches!(find(&path[..1]), Found::Group), "{}", key.path);
+        assert!(path.len() == 1 || matches!(find(&path[..1]), Found::Group), "{}", key.path);
         assert_eq!(super::emqx::standing(&path), None, "{} is listed as missing", key.path);
         assert!(key.doc.ends_with('.') && !key.doc.contains('|'), "{}", key.path);
     }
+}
+
+#[test]
+fn what_is_wrong_in_a_record_is_shown_with_its_place() {
+    let rule = |fields: &str| refusal(&format!("rewrite = [\n{{ action = all, source_topic = \"a/#\",\n{fields} }}]"));
+    let open = rule("re = \"(\", dest_topic = b");
+    assert!(open.contains("r.conf:3:") && open.contains("rewrite, record 1: re is no regular expression"), "{open}");
+    let wild = rule("re = x, dest_topic = \"b/#\"");
+    assert!(wild.contains("r.conf:3:") && wild.contains("dest_topic has a wildcard"), "{wild}");
+    let missing = rule("re = x");
+    assert!(missing.contains("r.conf:2:") && missing.contains("has no dest_topic"), "{missing}");
+    let unknown = rule("re = x, dest_topic = b, flags = i");
+    assert!(unknown.contains("r.conf:3:") && unknown.contains("unknown field flags"), "{unknown}");
+    let qos = refusal("auto_subscribe.topics = [{ topic = a, qos = 3 }]");
+    assert!(qos.contains("qos is not a number from 0 to 2"), "{qos}");
+    let placeholder =
+        refusal("auto_subscribe.topics = [{ topic = \"a/${x\" }]".replace("${x", "$\\u007bpeer}").as_str());
+    assert!(placeholder.contains("has a placeholder other than"), "{placeholder}");
+    let many = format!("auto_subscribe.topics = [{}]", "{ topic = a },".repeat(31));
+    assert!(refusal(&many).contains("more than 30 records"));
+}
+
+#[test]
+fn lists_are_printed_as_they_can_be_read() {
+    let row = |file: &str, key: &str| {
+        let dir = Dir::new("list");
+        dir.write("r.conf", file);
+        let loaded = super::load(&Layers { file: Some(dir.path("r.conf")), ..Layers::default() });
+        loaded.expect("right").rows().into_iter().find(|row| row.key == key).expect("a row").value
+    };
+    assert_eq!(row("", "rewrite"), "[]");
+    assert_eq!(row("rewrite = null", "rewrite"), "[]");
+    let file = "auto_subscribe.topics = [{ topic = \"a/${clientid}\", qos = 1 }, { topic = b }]";
+    let written = row(file, "auto_subscribe.topics");
+    assert_eq!(written, "[{topic = \"a/${clientid}\", qos = 1}, {topic = b}]");
+    assert_eq!(row(&format!("auto_subscribe.topics = {written}"), "auto_subscribe.topics"), written);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::Config;
 use super::error::Origin;
 use super::keys::{KEYS, NAME};
+use super::kind::Kind;
 use std::collections::BTreeMap;
 
 /// A value that some layer gave.
@@ -46,7 +47,7 @@ pub(super) fn rows(config: &Config, given: &GivenByKey) -> Vec<Row> {
             let path = key.path.replace(NAME, name);
             let row = match given.get(&path) {
                 Some(Given { text, origin }) => Row { key: path, value: text.clone(), origin: Some(origin.clone()) },
-                None => Row { key: path, value: written(key.default), origin: None },
+                None => Row { key: path, value: written_for(&key.kind, key.default), origin: None },
             };
             (name, row)
         })
@@ -55,6 +56,12 @@ pub(super) fn rows(config: &Config, given: &GivenByKey) -> Vec<Row> {
     let listeners = rows.iter().take_while(|(name, _)| !name.is_empty()).count();
     rows[..listeners].sort_by_key(|(name, _)| *name);
     rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// The text of a value of this kind as it is written in a file.
+pub(super) fn written_for(kind: &Kind, text: &str) -> String {
+    // The text of a list is a list, not a scalar.
+    if matches!(kind, Kind::List { .. }) { text.to_owned() } else { written(text) }
 }
 
 /// A scalar as it is written in a file: in quotes unless it is plain.

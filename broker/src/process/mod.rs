@@ -61,7 +61,7 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let banner = Banner { shards: placement.to_string(), driver: driver.to_string(), files, data_dir, addresses };
     banner.print();
 
-    let machines = machine::Factory::new(config.settings.clone(), shards, counters);
+    let machines = machine::Factory::new(config.settings.clone(), &config.rewrite, shards, counters);
     threads::run(threads::Plan {
         kind: driver.kind,
         cores: placement.cores,

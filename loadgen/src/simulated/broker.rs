@@ -154,6 +154,8 @@ impl Broker {
             seed: self.seed,
             interest: self.interest.as_ref().map(handle),
             auth_methods: Vec::new(),
+            rewriter: None,
+            unix_offset_ms: 0,
             counters: None,
         })
     }

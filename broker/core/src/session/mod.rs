@@ -80,6 +80,8 @@ pub(crate) struct Extra {
     /// Replays of retained messages that wait for their turn and for room: the shard that holds the messages, and its
     /// number for the replay.
     pub(crate) replays: VecDeque<(ShardId, u32)>,
+    /// The connection's user name; kept only where rewriting may need it.
+    pub(crate) username: Option<Box<str>>,
     /// Topics that the session has to itself.
     pub(crate) exclusive: Vec<HeldExclusive>,
     /// A slice of a replay is under way.
@@ -123,6 +125,7 @@ impl Extra {
             && self.replays.is_empty()
             && !self.replaying
             && self.exclusive.is_empty()
+            && self.username.is_none()
             && self.auth_method.is_none()
     }
 }
@@ -150,6 +153,8 @@ pub(crate) struct HeldAck {
 pub(crate) enum Answer {
     SubAck,
     UnsubAck,
+    /// The client did not ask for it.
+    Nothing,
 }
 
 /// An exclusive subscription that the home of its topic has yet to grant.

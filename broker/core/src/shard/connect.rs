@@ -252,6 +252,10 @@ impl Shard {
             self.hub.repeat(session, u64::MAX, fx);
             self.hub.pump(session, fx);
         }
+        let peer = self.conns.take_peer(conn);
+        if !self.hub.settings.auto_subscribe.is_empty() {
+            self.auto_subscribe(session, conn, connect.username, peer, fx);
+        }
         Flow::Continue
     }
 
@@ -351,11 +355,18 @@ impl Shard {
             let expiry_s = will.properties.message_expiry;
             Will { message: Message::keep(&passing), expiry_s, delay_s: will.delay }
         });
-        if will.is_some() || aliases > 0 || properties.authentication_method.is_some() || held.extra.is_some() {
+        let username = connect.username.filter(|_| self.rewriter.is_some());
+        if will.is_some()
+            || aliases > 0
+            || username.is_some()
+            || properties.authentication_method.is_some()
+            || held.extra.is_some()
+        {
             let extra = held.extra_mut();
             extra.will = will;
             extra.will_due_ms = None;
             extra.aliases_out = (aliases > 0).then(|| AliasesOut::new(aliases, alias_seed));
+            extra.username = username.map(Box::from);
             extra.auth_method = properties.authentication_method.map(Box::from);
         }
         held.shrink();

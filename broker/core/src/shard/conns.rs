@@ -6,6 +6,9 @@ use crate::slab::Pages;
 use crate::timer::TimerId;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 /// Most buffers for partial packets kept for reuse.
 const SPARE_PARTIALS_MAX: usize = 256;
@@ -87,6 +90,8 @@ pub(super) struct Conns {
     slots: Pages<Conn>,
     #[expect(clippy::vec_box, reason = "the boxes move into connections and back")]
     spare_partials: Vec<Box<Vec<u8>>>,
+    /// Peers of connections that somebody will ask for, until they are live.
+    peers: HashMap<u32, SocketAddr, FixedState>,
 }
 
 impl Conns {
@@ -118,10 +123,21 @@ impl Conns {
     /// Empties a slot and returns what was there.
     pub(super) fn close(&mut self, conn: ConnId) -> Option<Conn> {
         let mut closed = core::mem::take(self.get_mut(conn)?);
+        self.take_peer(conn);
         if let Some(partial) = closed.partial.take() {
             self.recycle(partial);
         }
         Some(closed)
+    }
+
+    /// Notes the peer of a connection until [`Conns::take_peer`].
+    pub(super) fn note_peer(&mut self, conn: ConnId, peer: SocketAddr) {
+        self.peers.insert(conn.0, peer);
+    }
+
+    /// The peer of a connection, if it was noted.
+    pub(super) fn take_peer(&mut self, conn: ConnId) -> Option<SocketAddr> {
+        if self.peers.is_empty() { None } else { self.peers.remove(&conn.0) }
     }
 
     /// Connections that are open, with their slots.

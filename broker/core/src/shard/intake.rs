@@ -20,6 +20,9 @@ impl Shard {
         let due_ms = self.hub.now_ms.saturating_add(patience_ms);
         let timer = self.wheel.schedule(Self::timer_key_of_conn(conn), due_ms);
         self.conns.open(conn).timer = Some(timer);
+        if !self.hub.settings.auto_subscribe.is_empty() {
+            self.conns.note_peer(conn, peer);
+        }
     }
 
     /// Counts a connection against what its address may open in a second.

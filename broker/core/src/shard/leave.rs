@@ -140,7 +140,11 @@ impl Shard {
         let expiry_ms =
             expiry_s.map_or(self.default_expiry_ms(), |expiry_s| self.hub.now_ms + u64::from(expiry_s) * 1000);
         let passing = Publication { expires_ms: expiry_ms, ..message.view() };
-        self.take_in(&passing, None, fx);
+        if self.is_special(passing.topic) {
+            self.take_in_special(&passing, session, None, fx);
+        } else {
+            self.take_in(&passing, None, fx);
+        }
     }
 
     /// When a message published now without an expiry of its own expires, milliseconds.

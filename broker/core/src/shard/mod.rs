@@ -3,18 +3,21 @@
 //! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler;
 //! `connect` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
-//! puts them on the wire and `acks` ends their delivery; `share` is
-//! shared subscriptions, `exclusive` those of one session alone, `retain` retained messages, `subscribe` what the names
-//! say; `mesh` is what other shards say; `pressure` holds up publishers; `tick` is time.
+//! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `exclusive` those of one
+//! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
+//! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process
+//! asks; `pressure` holds up publishers; `tick` is time.
 //!
 //! A client's session lives on the shard that its identifier hashes to, and nowhere else. So does each retained topic
 //! and each shared group. That is why nothing here takes a lock and why taking a session over is a local affair.
 
 mod acks;
 mod auth;
+mod auto_subscribe;
 mod connect;
 mod conns;
 mod control;
+mod delayed;
 mod exclusive;
 mod frames;
 mod hub;
@@ -25,6 +28,7 @@ mod pressure;
 mod publish;
 mod record;
 mod retain;
+mod rewriting;
 mod route;
 mod share;
 mod subscribe;
@@ -40,6 +44,7 @@ use crate::machine::{Effects, Input, Machine, ShardId, Time};
 use crate::placement::Placement;
 use crate::random::Random;
 use crate::retained::{Cursor, Store};
+use crate::rewrite::Rewriter;
 use crate::settings::Settings;
 use crate::slab::Slab;
 use crate::timer::Wheel;
@@ -49,6 +54,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use conns::Conns;
 use core::net::IpAddr;
+use delayed::Delayed;
 use exclusive::Exclusives;
 use foldhash::fast::FixedState;
 use frames::Frames;
@@ -75,6 +81,10 @@ pub struct ShardConfig {
     pub auth_methods: Vec<Box<dyn AuthMethod>>,
     /// Where counters go.
     pub counters: Option<Box<dyn CounterSink>>,
+    /// Rules of topic rewriting, if there are any.
+    pub rewriter: Option<Box<dyn Rewriter>>,
+    /// Milliseconds since 1970 when the shards' clock read 0: what an absolute time in `$delayed/` is understood by.
+    pub unix_offset_ms: u64,
 }
 
 /// One core's share of the broker.
@@ -98,6 +108,9 @@ pub struct Shard {
     interest: Option<Box<dyn Interest>>,
     auth_methods: Vec<Box<dyn AuthMethod>>,
     counter_sink: Option<Box<dyn CounterSink>>,
+    rewriter: Option<Box<dyn Rewriter>>,
+    unix_offset_ms: u64,
+    delayed: Delayed,
     /// Connections accepted from each address in the current second.
     accepted_from: HashMap<IpAddr, u32, FixedState>,
     pressure: Pressure,
@@ -132,7 +145,8 @@ impl Shard {
     /// If there is more than one shard and no interest table.
     #[must_use]
     pub fn new(config: ShardConfig) -> Self {
-        let ShardConfig { id, shards, settings, seed, interest, auth_methods, counters } = config;
+        let ShardConfig { id, shards, settings, seed, interest, auth_methods, counters, rewriter, unix_offset_ms } =
+            config;
         assert!(shards == 1 || interest.is_some(), "several shards need an interest table");
         let mut random = Random::new(seed ^ u64::from(id.0).wrapping_mul(0xD6E8_FEB8_6659_FD93));
         let placement = Placement::new(shards, seed);
@@ -160,6 +174,9 @@ impl Shard {
             interest,
             auth_methods,
             counter_sink: counters,
+            rewriter,
+            unix_offset_ms,
+            delayed: Delayed::default(),
             accepted_from: HashMap::with_hasher(FixedState::with_seed(random.next_u64())),
             random,
             pressure: Pressure::default(),
@@ -184,6 +201,7 @@ impl Shard {
         let mut counters = self.hub.counters.clone();
         counters.sessions = self.hub.sessions.len() as u64;
         counters.retained = self.retained.len() as u64;
+        counters.delayed = self.delayed.len() as u64;
         let sent = counters.messages_qos0_sent + counters.messages_qos1_sent + counters.messages_qos2_sent;
         counters.messages_sent = sent;
         counters.messages_received =
@@ -240,7 +258,8 @@ impl Machine for Shard {
     fn deadline(&self) -> Option<Time> {
         let timer_ms = self.wheel.next_deadline_ms().unwrap_or(u64::MAX);
         let pressure_ms = self.pressure.check_ms().unwrap_or(u64::MAX);
-        Some(Time::from_millis(timer_ms.min(self.next_second_ms).min(pressure_ms)))
+        let delayed_ms = self.delayed.next_due_ms().unwrap_or(u64::MAX);
+        Some(Time::from_millis(timer_ms.min(self.next_second_ms).min(pressure_ms).min(delayed_ms)))
     }
 
     fn busy(&self) -> bool {

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 const STAGED_BYTES_SOFT_MAX: usize = 1024 * 1024;
 
 /// How often to look whether publishers that are held up may go on, milliseconds.
-const CHECK_INTERVAL_MS: u64 = 1;
+pub(super) const CHECK_INTERVAL_MS: u64 = 1;
 
 /// What is congested, and who waits for it. Masks have one bit a shard.
 #[derive(Debug, Default)]
@@ -117,15 +117,7 @@ impl Shard {
             self.pressure.check_ms = None;
             return;
         }
-        let mut congested = self.pressure.elsewhere;
-        for shard in (0..fx.mesh.shards()).map(|shard| ShardId(u8::try_from(shard).expect("at most 64 shards"))) {
-            if fx.mesh.backlog(shard) > STAGED_BYTES_SOFT_MAX / 2 {
-                congested |= mask(shard);
-            }
-        }
-        if self.fan_outs.is_congested() {
-            congested |= mask(self.id);
-        }
+        let congested = self.congested(fx);
         let held_up = core::mem::take(&mut self.pressure.held_up);
         for (conn, targets) in held_up {
             if targets & congested != 0 {
@@ -135,6 +127,20 @@ impl Shard {
             }
         }
         self.pressure.check_ms = (!self.pressure.held_up.is_empty()).then_some(self.hub.now_ms + CHECK_INTERVAL_MS);
+    }
+
+    /// Shards that are not free again, one bit each.
+    pub(super) fn congested(&self, fx: &Effects) -> u64 {
+        let mut congested = self.pressure.elsewhere;
+        for shard in (0..fx.mesh.shards()).map(|shard| ShardId(u8::try_from(shard).expect("at most 64 shards"))) {
+            if fx.mesh.backlog(shard) > STAGED_BYTES_SOFT_MAX / 2 {
+                congested |= mask(shard);
+            }
+        }
+        if self.fan_outs.is_congested() {
+            congested |= mask(self.id);
+        }
+        congested
     }
 
     /// A connection has ended: nobody waits for it any more.

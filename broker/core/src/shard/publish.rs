@@ -135,7 +135,11 @@ impl Shard {
         };
         // At QoS 1 nothing is remembered: the same identifier is a new message next time [MQTT-4.3.2-5].
         let acknowledge_to = (publish.qos != QoS::AtMostOnce).then_some(session);
-        let taken = self.take_in(&passing, acknowledge_to, fx);
+        let taken = if self.is_special(topic) {
+            self.take_in_special(&passing, session, acknowledge_to, fx)
+        } else {
+            self.take_in(&passing, acknowledge_to, fx)
+        };
         self.scratch = scratch;
         let counters = &mut self.hub.counters;
         // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT3-3.3.4-1] [MQTT3-4.3.2-2] [MQTT3-4.3.3-2]

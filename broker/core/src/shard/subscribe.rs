@@ -7,6 +7,7 @@ use super::{Flow, Shard};
 use crate::machine::{ConnId, Effects, ShardId};
 use crate::session::{Answer, Claim, HeldSubAck, Subscription};
 use crate::topics::{SubOptions, Subscriber, filter};
+use alloc::string::String;
 use alloc::vec::Vec;
 use ringmq_wire::{
     AckProperties, ReasonCode, RetainHandling, SubAck, Subscribe, SubscribeOptions, UnsubAck, Unsubscribe, Version,
@@ -39,13 +40,34 @@ impl Shard {
         {
             return self.refuse(session, ReasonCode::QUOTA_EXCEEDED, fx);
         }
+        let (packet_id, subscription_id) = (subscribe.packet_id, subscribe.subscription_id.unwrap_or(0));
+        if self.rewriter.is_some() {
+            let rewrite = |(raw, options)| (self.rewritten_filter(session, raw), options);
+            let filters: Vec<(String, SubscribeOptions)> = subscribe.filters().map(rewrite).collect();
+            let filters = filters.iter().map(|(filter, options)| (filter.as_str(), *options));
+            return self.subscribe_to(session, conn, Answer::SubAck, packet_id, subscription_id, filters, fx);
+        }
+        self.subscribe_to(session, conn, Answer::SubAck, packet_id, subscription_id, subscribe.filters(), fx)
+    }
+
+    /// Subscribes a session to filters, and answers once all is done.
+    #[expect(clippy::too_many_arguments, reason = "one SUBSCRIBE is this many facts")]
+    pub(super) fn subscribe_to<'a>(
+        &mut self,
+        session: u32,
+        conn: ConnId,
+        answer: Answer,
+        packet_id: u16,
+        subscription_id: u32,
+        filters: impl Iterator<Item = (&'a str, SubscribeOptions)>,
+        fx: &mut Effects,
+    ) -> Flow {
         let ticket = self.ticket();
-        let mut codes = Vec::with_capacity(subscribe.filter_count);
+        let mut codes = Vec::with_capacity(filters.size_hint().0);
         let mut replays = Vec::new();
         let mut claims = Vec::new();
         let mut waiting = 0;
-        let subscription_id = subscribe.subscription_id.unwrap_or(0);
-        for (raw, options) in subscribe.filters() {
+        for (raw, options) in filters {
             match self.subscribe_one(session, raw, options, subscription_id, ticket, fx) {
                 Ok(granted) => {
                     claims.extend(granted.claim.map(|claim| (codes.len(), claim)));
@@ -54,7 +76,9 @@ impl Shard {
                     replays.extend(granted.replay);
                 }
                 // [MQTT-3.8.3-4]
-                Err(ReasonCode::PROTOCOL_ERROR) => return self.refuse(session, ReasonCode::PROTOCOL_ERROR, fx),
+                Err(ReasonCode::PROTOCOL_ERROR) if answer == Answer::SubAck => {
+                    return self.refuse(session, ReasonCode::PROTOCOL_ERROR, fx);
+                }
                 Err(reason) => codes.push(reason.0),
             }
         }
@@ -64,8 +88,7 @@ impl Shard {
             let target = RemoteTarget { to: SessionRef { session, generation }, subscription_id, options };
             waiting += self.prepare_replay(target, filter, ticket, &mut ready, fx);
         }
-        let packet_id = subscribe.packet_id;
-        let suback = HeldSubAck { answer: Answer::SubAck, ticket, packet_id, codes, waiting, claims, replays: ready };
+        let suback = HeldSubAck { answer, ticket, packet_id, codes, waiting, claims, replays: ready };
         self.grant_or_hold(session, conn, suback, fx);
         Flow::Continue
     }
@@ -88,6 +111,7 @@ impl Shard {
         match suback.answer {
             Answer::SubAck => self.send_suback(session, conn, suback.packet_id, &suback.codes, fx),
             Answer::UnsubAck => self.send_unsuback(session, conn, suback.packet_id, &suback.codes, fx),
+            Answer::Nothing => {}
         }
         if !suback.replays.is_empty() {
             self.hub.sessions.get_mut(session).expect("live session").extra_mut().replays.extend(suback.replays);
@@ -294,6 +318,8 @@ impl Shard {
         let ticket = self.ticket();
         let mut waiting = 0;
         for raw in unsubscribe.filters() {
+            let rewritten = self.rewriter.as_ref().map(|_| self.rewritten_filter(session, raw));
+            let raw = rewritten.as_deref().unwrap_or(raw);
             codes.push(self.unsubscribe_one(session, raw, ticket, &mut waiting, fx).0);
         }
         let packet_id = unsubscribe.packet_id;

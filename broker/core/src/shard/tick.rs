@@ -32,6 +32,7 @@ impl Shard {
             }
         }
         self.fired = fired;
+        self.publish_delayed(fx);
         self.continue_fan_outs(fx);
         self.continue_slices(fx);
         self.let_go(fx);

@@ -113,6 +113,8 @@ impl World {
                     interest: Some(interest),
                     auth_methods: Vec::new(),
                     counters: None,
+                    rewriter: None,
+                    unix_offset_ms: 0,
                 };
                 Host::new(Shard::new(config), shape.shards)
             })

@@ -9,8 +9,17 @@ use alloc::vec::Vec;
 
 fn shard() -> Shard {
     let settings = Settings::default();
-    let (auth_methods, interest, counters) = (Vec::new(), None, None);
-    Shard::new(ShardConfig { id: ShardId(0), shards: 1, settings, seed: 7, interest, auth_methods, counters })
+    Shard::new(ShardConfig {
+        id: ShardId(0),
+        shards: 1,
+        settings,
+        seed: 7,
+        interest: None,
+        auth_methods: Vec::new(),
+        counters: None,
+        rewriter: None,
+        unix_offset_ms: 0,
+    })
 }
 
 #[test]

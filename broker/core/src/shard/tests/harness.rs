@@ -4,7 +4,9 @@ use crate::control::Control;
 use crate::enhanced_auth::AuthMethod;
 use crate::interest::Interest;
 use crate::machine::{CloseCause, Command, ConnId, Effects, Input, Lane, Machine, Origin, ShardId, Time};
+use crate::rewrite::Rewriter;
 use crate::settings::Settings;
+use crate::shard::record::Record;
 use crate::shard::{Shard, ShardConfig};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -61,13 +63,30 @@ pub(super) fn options(qos: QoS) -> SubscribeOptions {
 impl World {
     #[expect(clippy::needless_pass_by_value, reason = "tests make settings for one world")]
     pub(super) fn new(shards: usize, settings: Settings) -> Self {
-        Self::with_auth(shards, &settings, Vec::new)
+        Self::made(shards, &settings, Vec::new, || None)
     }
 
     pub(super) fn with_auth(
         shards: usize,
         settings: &Settings,
         methods: impl Fn() -> Vec<Box<dyn AuthMethod>>,
+    ) -> Self {
+        Self::made(shards, settings, methods, || None)
+    }
+
+    pub(super) fn with_rewriter(
+        shards: usize,
+        settings: &Settings,
+        rewriter: impl Fn() -> Option<Box<dyn Rewriter>>,
+    ) -> Self {
+        Self::made(shards, settings, Vec::new, rewriter)
+    }
+
+    fn made(
+        shards: usize,
+        settings: &Settings,
+        methods: impl Fn() -> Vec<Box<dyn AuthMethod>>,
+        rewriter: impl Fn() -> Option<Box<dyn Rewriter>>,
     ) -> Self {
         let make = |id: usize| {
             let shard = Shard::new(ShardConfig {
@@ -78,6 +97,8 @@ impl World {
                 interest: Some(Box::new(Broadcast(shards))),
                 auth_methods: methods(),
                 counters: None,
+                rewriter: rewriter(),
+                unix_offset_ms: 0,
             });
             (shard, Effects::new(shards))
         };
@@ -163,6 +184,13 @@ impl World {
 
     pub(super) fn shard(&self, shard: usize) -> &Shard {
         &self.shards[shard].0
+    }
+
+    /// Tells a shard that another one is congested, or no longer.
+    pub(super) fn tell_congested(&mut self, shard: usize, from: u8, congested: bool) {
+        let mut bytes = Vec::new();
+        Record::Congested { congested }.append(&mut bytes);
+        self.step(shard, Input::Mesh { from: ShardId(from), bytes: &bytes });
     }
 
     /// Gives all shards other settings.

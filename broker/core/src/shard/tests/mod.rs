@@ -5,9 +5,11 @@
 mod auth;
 mod bounds;
 mod control;
+mod delayed;
 mod exclusive;
 mod fan_out;
 mod harness;
 mod retained;
+mod rewriting;
 mod sessions;
 mod shared;

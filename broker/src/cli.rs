@@ -106,10 +106,124 @@ pub(crate) enum Ask {
     Metrics,
     /// How many connections, sessions, subscriptions and retained messages there are
     Stats,
+    /// Its clients
+    Clients {
+        #[command(subcommand)]
+        ask: ClientsAsk,
+    },
+    /// Its subscriptions
+    Subscriptions {
+        #[command(subcommand)]
+        ask: SubscriptionsAsk,
+    },
+    /// The filters that somebody subscribes to
+    Topics {
+        #[command(subcommand)]
+        ask: TopicsAsk,
+    },
+    /// Its retained messages
+    Retainer {
+        #[command(subcommand)]
+        ask: RetainerAsk,
+    },
+    /// Its listeners
+    Listeners {
+        #[command(subcommand)]
+        ask: ListenersAsk,
+    },
+    /// Its rules of topic rewriting
+    Rewrite {
+        #[command(subcommand)]
+        ask: RewriteAsk,
+    },
     /// Look at its settings, or change them
     Conf {
         #[command(subcommand)]
         ask: ConfAsk,
+    },
+}
+
+/// What to ask about clients.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ClientsAsk {
+    /// All sessions, connected or not, one a line
+    List,
+    /// Everything about one
+    Show {
+        /// Its client identifier
+        clientid: String,
+    },
+    /// End a session, and its connection
+    Kick {
+        /// Its client identifier
+        clientid: String,
+    },
+}
+
+/// What to ask about subscriptions.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum SubscriptionsAsk {
+    /// All of them, or those of one client, one a line
+    List {
+        /// A client identifier
+        clientid: Option<String>,
+    },
+}
+
+/// What to ask about topics.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum TopicsAsk {
+    /// Every filter with its number of subscribers, shard by shard, one a line
+    List,
+    /// How many filters and subscribers lie below each first level, or below each level under PREFIX
+    Tree {
+        /// For example site/1
+        prefix: Option<String>,
+        /// Levels below PREFIX
+        #[arg(long, default_value_t = 1)]
+        depth: usize,
+    },
+}
+
+/// What to ask about retained messages.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum RetainerAsk {
+    /// How many there are
+    Info,
+    /// Their topics, one a line
+    Topics {
+        /// Only what matches, for example site/#
+        filter: Option<String>,
+    },
+    /// Remove them
+    Clean {
+        /// Only what matches, for example site/#
+        filter: Option<String>,
+    },
+}
+
+/// What to ask about listeners.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ListenersAsk {
+    /// All that are configured, and whether they run
+    List,
+}
+
+/// What to ask about rewriting.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum RewriteAsk {
+    /// What the rules in force make of a topic
+    Test {
+        /// publish or subscribe
+        action: String,
+        /// The topic, or the filter
+        topic: String,
+        /// The client's identifier
+        #[arg(long, default_value = "")]
+        clientid: String,
+        /// The client's user name
+        #[arg(long)]
+        username: Option<String>,
     },
 }
 

@@ -1,10 +1,26 @@
 //! What the process around a shard may ask of it while it runs: the type that travels in
 //! [`Input::Control`](crate::machine::Input::Control).
 //!
+//! Lists come in pages, so that no client waits for one: a request looks at a bounded number of places and says where to
+//! go on. What is there throughout a walk is listed exactly once; what comes or goes meanwhile may be missing.
+//!
 //! Absent: how requests reach a shard, which is the driver's affair.
 
+use crate::retained::Cursor;
 use crate::settings::Settings;
 use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+/// Most entries on a page.
+pub const PAGE_ROWS_MAX: usize = 256;
+
+/// Places looked at for one page.
+pub const PAGE_STEPS_MAX: u32 = 1024;
+
+/// Bytes of text after which a page ends.
+pub const PAGE_BYTES_SOFT_MAX: usize = 256 * 1024;
 
 /// A request, which the shard replaces by its answer.
 #[derive(Debug)]
@@ -15,4 +31,155 @@ pub enum Control {
     Configure(Box<Settings>),
     /// The answer to [`Control::Configure`].
     Configured,
+    /// The sessions at home here, connected or not.
+    ListClients(Position),
+    /// The answer to [`Control::ListClients`].
+    Clients(Page<ClientFacts>),
+    /// One session, by its client identifier.
+    ShowClient(Box<str>),
+    /// The answer to [`Control::ShowClient`]; `None` if it is not at home here.
+    Client(Option<Box<ClientFacts>>),
+    /// Ends a session and its connection, by client identifier: the client is told *administrative action*, its will is
+    /// published.
+    KickClient(Box<str>),
+    /// The answer to [`Control::KickClient`]: whether the session was at home here.
+    Kicked(bool),
+    /// The subscriptions of the sessions at home here, or of one of them.
+    ListSubscriptions {
+        /// The session's client identifier, if only its own are wanted.
+        of: Option<Box<str>>,
+        /// Where to go on.
+        from: Position,
+    },
+    /// The answer to [`Control::ListSubscriptions`].
+    Subscriptions(Page<SubscriptionFacts>),
+    /// The filters that the sessions here subscribe to, and the shared groups at home here.
+    ListFilters(Position),
+    /// The answer to [`Control::ListFilters`].
+    Filters(Page<FilterFacts>),
+    /// How many messages are retained here.
+    CountRetained,
+    /// The answer to [`Control::CountRetained`].
+    RetainedCount(usize),
+    /// The retained messages at home here whose topics match, and that have not expired.
+    ListRetained(RetainedWalk),
+    /// The answer to [`Control::ListRetained`].
+    Retained(Page<RetainedFacts, Cursor>),
+    /// Removes those, a part at a time.
+    CleanRetained(RetainedWalk),
+    /// The answer to [`Control::CleanRetained`].
+    CleanedRetained {
+        /// Messages removed.
+        removed: usize,
+        /// Where to go on; `None` at the end.
+        next: Option<Cursor>,
+    },
+}
+
+/// Retained messages that are asked for.
+#[derive(Debug, Clone)]
+pub struct RetainedWalk {
+    /// What their topics match: a well-formed filter without a group. `None` is all, topics that begin with `$` too.
+    pub filter: Option<Box<str>>,
+    /// Where to go on; `None` is the beginning.
+    pub from: Option<Cursor>,
+}
+
+/// A place in a shard's tables. The default is the beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The slot of a table.
+    pub slot: u32,
+    /// What of that slot comes next; what it means depends on the list.
+    pub within: u32,
+}
+
+/// A part of a list.
+#[derive(Debug)]
+pub struct Page<T, P = Position> {
+    /// What was found, at most [`PAGE_ROWS_MAX`].
+    pub rows: Vec<T>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<P>,
+}
+
+/// What can be told of one client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFacts {
+    /// Its client identifier.
+    pub client_id: Box<str>,
+    /// The other end of its connection; `None` if it is not connected.
+    pub peer: Option<SocketAddr>,
+    /// The protocol's level: 3 for MQTT 3.1, 4 for 3.1.1, 5.
+    pub protocol_level: u8,
+    /// When it connected, or, without a connection, when that ended: milliseconds since 1970.
+    pub since_ms: u64,
+    /// Effective keep alive, seconds; 0 is off.
+    pub keep_alive_s: u16,
+    /// Seconds that the session outlives its connection; `u32::MAX` is for ever.
+    pub expiry_s: u32,
+    /// Its subscriptions.
+    pub subscriptions: usize,
+    /// Messages in its queue.
+    pub queued: usize,
+    /// Messages sent to it and not acknowledged.
+    pub in_flight: usize,
+    /// Most of those at a time.
+    pub in_flight_max: u16,
+    /// QoS 2 messages from it that it has not released.
+    pub unreleased: usize,
+    /// Bytes that its connection has yet to take.
+    pub unsent_bytes: usize,
+    /// What was dropped on the way to it.
+    pub drops: Drops,
+}
+
+/// Messages dropped on the way to one client, by reason, as long as its session has lived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Its queue was full.
+    pub queue_full: u64,
+    /// Larger than it takes.
+    pub too_large: u64,
+    /// Expired while they waited.
+    pub expired: u64,
+    /// QoS 0 that could not be sent at once, where those are not queued.
+    pub qos0_msg: u64,
+}
+
+/// What can be told of one subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionFacts {
+    /// Whose it is.
+    pub client_id: Box<str>,
+    /// The filter as the client wrote it, prefixes included.
+    pub filter: String,
+    /// The granted maximum QoS.
+    pub qos: u8,
+    /// No Local.
+    pub no_local: bool,
+    /// Retain As Published.
+    pub retain_as_published: bool,
+    /// The Subscription Identifier; 0 if there is none.
+    pub subscription_id: u32,
+}
+
+/// What can be told of one filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterFacts {
+    /// Its text, with the group's prefix if it is shared.
+    pub filter: String,
+    /// Sessions of this shard that subscribe to it, or members of the group, wherever they are.
+    pub subscribers: usize,
+}
+
+/// What can be told of one retained message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetainedFacts {
+    /// Its topic.
+    pub topic: Box<str>,
+    /// The QoS that it was published with.
+    pub qos: u8,
+    /// Bytes of its payload.
+    pub payload_bytes: usize,
 }

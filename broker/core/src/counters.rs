@@ -38,6 +38,7 @@ counters! {
     delayed = "delayed.count": "Messages that wait to be published later, a gauge",
     client_connect = "client.connect": "CONNECT packets of sound form",
     client_connected = "client.connected": "Accepted connections",
+    client_kicked = "client.kicked": "Sessions that the operator ended",
     client_disconnected = "client.disconnected": "Ended connections",
     client_handed_over = "client.handed_over": "Connections given to the shard at home",
     client_refused = "client.refused": "Connections refused by CONNACK",

@@ -231,6 +231,11 @@ impl<T> Slab<T> {
         })
     }
 
+    /// All places from `from` on, with the value of each that holds one: for walks whose every step is to be counted.
+    pub fn slots_from(&self, from: u32) -> impl Iterator<Item = (u32, Option<&T>)> {
+        (from..self.slots.len()).map(|key| (key, self.get(key)))
+    }
+
     /// Keys from `from` on that hold a value; with a stop after some of them, a walk that can be continued later.
     pub fn keys_from(&self, from: u32) -> impl Iterator<Item = u32> {
         (from..self.slots.len()).filter(|key| self.get(*key).is_some())
@@ -272,6 +277,10 @@ mod tests {
             let expected: Vec<(u32, u16)> = model.iter().map(|(key, (_, value))| (*key, *value)).collect();
             prop_assert_eq!(held, expected);
             prop_assert_eq!(slab.keys_from(0).count(), model.len());
+            let places: Vec<(u32, Option<&u16>)> = slab.slots_from(0).collect();
+            prop_assert!(places.iter().enumerate().all(|(at, (key, _))| at == *key as usize));
+            prop_assert_eq!(places.iter().filter(|(_, value)| value.is_some()).count(), model.len());
+            prop_assert_eq!(slab.slots_from(2).count(), places.len().saturating_sub(2));
         }
     }
 }

@@ -97,6 +97,27 @@ impl Control {
         Ok(answers)
     }
 
+    /// Puts a request to one shard, as [`Control::ask_all`] does to all.
+    ///
+    /// # Errors
+    /// The shard has too many requests waiting; it was not asked.
+    ///
+    /// # Panics
+    /// If there is no such shard.
+    pub fn ask(&self, shard: ShardId, message: Message) -> Result<Receiver<(ShardId, Message)>, MailboxFull> {
+        let (sender, answers) = mpsc::channel();
+        let seat = self.seat(shard);
+        let mut letters = seat.mailbox.lock();
+        if letters.len() >= LETTERS_MAX {
+            return Err(MailboxFull);
+        }
+        letters.push_back(Letter { message, sender });
+        seat.mailbox.announce();
+        drop(letters);
+        seat.ring_doorbell();
+        Ok(answers)
+    }
+
     /// The counters of one shard as of its latest publication: when it last slept, at most 64 turns ago.
     ///
     /// # Panics

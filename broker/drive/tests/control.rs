@@ -49,6 +49,20 @@ fn every_shard_answers_once_even_from_its_sleep() {
 }
 
 #[test]
+fn one_shard_alone_can_be_asked() {
+    with_each_driver(|kind| {
+        let process = Process::start(kind, 3, &Options::default(), |_, _| Squares);
+        for shard in (0..3).map(ShardId).cycle().take(12) {
+            let answers = process.control.ask(shard, Box::new(9_u64)).expect("room");
+            let (from, message) = answers.recv_timeout(PATIENCE).expect("an answer");
+            assert_eq!((from, *message.downcast::<u64>().expect("a number")), (shard, 81), "{kind}");
+            assert!(answers.recv_timeout(PATIENCE).is_err(), "nobody else answers");
+        }
+        process.stop();
+    });
+}
+
+#[test]
 fn a_request_of_another_type_comes_back_as_it_was() {
     with_each_driver(|kind| {
         let process = Process::start(kind, 1, &Options::default(), |_, _| Squares);
@@ -74,4 +88,5 @@ fn nobody_is_asked_if_somebody_has_no_room() {
         })
         .count();
     assert_eq!((accepted, asked), (64, 128));
+    assert!(control.ask(ShardId(1), Box::new(0_u8)).is_err());
 }

@@ -1,18 +1,21 @@
 //! What requests do: facts, counters, and changes of settings brought to all shards.
+//!
+//! Absent: lists, which are in `lists`.
 
+use super::lists::Shards;
 use super::protocol::{Answer, Command};
 use crate::config::{self, Layers, Loaded, Problem, Problems, Row};
 use crate::counters::SharedCounters;
+use crate::rewrite::Rules;
 use ringmq_core::control::Control as Request;
+use ringmq_core::rewrite::{RewriteAction, RewriteClient, Rewriter};
 use ringmq_core::settings::Settings;
 use ringmq_drive::Control;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How long all shards together may take to confirm. They do it within a turn.
-const CONFIRMATION: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// What does not change while the broker runs.
 #[derive(Debug, Clone)]
@@ -23,8 +26,21 @@ pub(crate) struct Facts {
     pub(crate) driver: String,
     /// The data directory, in full.
     pub(crate) data_dir: PathBuf,
-    /// Addresses listened on.
-    pub(crate) listeners: Vec<String>,
+    /// Configured listeners.
+    pub(crate) listeners: Vec<ListenerFacts>,
+}
+
+/// A configured listener.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ListenerFacts {
+    /// Its type and name.
+    pub(crate) id: String,
+    /// Where it listens, or would.
+    pub(crate) listen_on: String,
+    /// Whether it does.
+    pub(crate) running: bool,
+    /// Sockets that accept: one a shard.
+    pub(crate) acceptors: usize,
 }
 
 /// The one place from which a running broker is changed.
@@ -53,11 +69,33 @@ impl Console {
     /// Does what was asked for.
     pub(crate) fn answer(&self, command: &Command) -> Answer {
         let done = |result| Answer::done(result, &[]);
+        let told = |result| match result {
+            Ok(result) => done(result),
+            Err(problem) => Answer::refused(&[problem]),
+        };
+        let shards = Shards(&self.control);
         match command {
             Command::Status => done(json!({ "status": "running", "version": env!("CARGO_PKG_VERSION") })),
             Command::Broker => done(self.facts()),
             Command::Metrics => done(self.counted(|name| !is_gauge(name))),
             Command::Stats => done(self.counted(is_gauge)),
+            Command::ClientsList { cursor } => told(shards.clients(cursor.as_deref())),
+            Command::ClientsShow { clientid } => told(shards.client(clientid)),
+            Command::ClientsKick { clientid } => told(shards.kick(clientid)),
+            Command::SubscriptionsList { clientid, cursor } => {
+                told(shards.subscriptions(clientid.as_deref(), cursor.as_deref()))
+            }
+            Command::TopicsList { cursor } => told(shards.topics(cursor.as_deref())),
+            Command::TopicsTree { prefix, depth } => told(shards.tree(prefix.as_deref(), *depth)),
+            Command::RetainerInfo => told(shards.retainer_info()),
+            Command::RetainerTopics { filter, cursor } => told(shards.retained(filter.as_deref(), cursor.as_deref())),
+            Command::RetainerClean { filter, cursor } => {
+                told(shards.clean_retained(filter.as_deref(), cursor.as_deref()))
+            }
+            Command::ListenersList => done(json!({ "listeners": self.facts.listeners })),
+            Command::RewriteTest { action, topic, clientid, username } => {
+                told(self.rewrite(action, topic, clientid, username.as_deref()))
+            }
             Command::ConfShow { key } => self.show(key.as_deref()),
             Command::ConfSet { key, value } => match self.set(key, value) {
                 Ok(rows) => done(json!({ "changed": written(&rows) })),
@@ -78,8 +116,32 @@ impl Console {
             "placement": self.facts.shards,
             "driver": self.facts.driver,
             "data_dir": self.facts.data_dir.display().to_string(),
-            "listeners": self.facts.listeners,
+            "listeners": self.running(),
         })
+    }
+
+    /// Addresses listened on.
+    fn running(&self) -> Vec<String> {
+        let running = self.facts.listeners.iter().filter(|listener| listener.running);
+        running.map(|listener| format!("tcp {}", listener.listen_on)).collect()
+    }
+
+    /// What the rules in force make of a topic: `topic`, and whether it was `rewritten`.
+    fn rewrite(&self, action: &str, topic: &str, client_id: &str, username: Option<&str>) -> Result<Value, Problem> {
+        let action = match action {
+            "publish" => RewriteAction::Publish,
+            "subscribe" => RewriteAction::Subscribe,
+            other => {
+                let problem = Problem::new(format!("`{}` is no action", other.escape_debug()));
+                return Err(problem.with_help("publish or subscribe"));
+            }
+        };
+        let client = RewriteClient { client_id, username };
+        let mut out = String::new();
+        // These are read when the broker starts, so they are the shards' own.
+        let rules = Rules::rewriter(&self.lock().config.rewrite);
+        let rewritten = rules.is_some_and(|rules| rules.rewrite(action, topic, client, &mut out));
+        Ok(json!({ "topic": if rewritten { out.as_str() } else { topic }, "rewritten": rewritten }))
     }
 
     fn counted(&self, wanted: impl Fn(&str) -> bool) -> Value {
@@ -133,16 +195,7 @@ impl Console {
     }
 
     fn configure(&self, settings: &Settings) -> Result<(), Problem> {
-        let request = |_| -> ringmq_drive::Message { Box::new(Request::Configure(Box::new(settings.clone()))) };
-        let answers = self.control.ask_all(request).map_err(|full| Problem::new(full.to_string()))?;
-        let by = Instant::now() + CONFIRMATION;
-        for _ in 0..self.control.shards() {
-            if answers.recv_timeout(by.saturating_duration_since(Instant::now())).is_err() {
-                let problem = Problem::new("a shard has not confirmed the change in time");
-                return Err(problem.with_help("every shard has it before it reads on; ask again with `ctl conf show`"));
-            }
-        }
-        Ok(())
+        Shards(&self.control).ask_all(|| Request::Configure(Box::new(settings.clone()))).map(drop)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {

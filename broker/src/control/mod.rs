@@ -3,10 +3,13 @@
 //! Absent: what a request does ([`Console`]), and anything that a shard would have to wait for.
 
 mod console;
+mod lists;
 pub(crate) mod protocol;
+mod retainer;
 pub(crate) mod socket;
+mod tree;
 
-pub(crate) use console::{Console, Facts};
+pub(crate) use console::{Console, Facts, ListenerFacts};
 pub(crate) use socket::{ControlSocket, SocketFile};
 
 use crate::config::Problem;

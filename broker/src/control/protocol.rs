@@ -39,6 +39,91 @@ pub(crate) enum Command {
     /// How much of everything it has now.
     #[serde(rename = "stats")]
     Stats,
+    /// The sessions, a page.
+    #[serde(rename = "clients.list")]
+    ClientsList {
+        /// Where to go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// One session.
+    #[serde(rename = "clients.show")]
+    ClientsShow {
+        /// Its client identifier.
+        clientid: String,
+    },
+    /// Ends a session.
+    #[serde(rename = "clients.kick")]
+    ClientsKick {
+        /// Its client identifier.
+        clientid: String,
+    },
+    /// The subscriptions, a page.
+    #[serde(rename = "subscriptions.list")]
+    SubscriptionsList {
+        /// Of this client alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clientid: Option<String>,
+        /// Where to go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// The filters that somebody subscribes to, a page.
+    #[serde(rename = "topics.list")]
+    TopicsList {
+        /// Where to go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// The tree of these filters, with counts.
+    #[serde(rename = "topics.tree")]
+    TopicsTree {
+        /// Only what lies at or below.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prefix: Option<String>,
+        /// Levels below the prefix.
+        depth: usize,
+    },
+    /// How many messages are retained.
+    #[serde(rename = "retainer.info")]
+    RetainerInfo,
+    /// Retained messages, a page.
+    #[serde(rename = "retainer.topics")]
+    RetainerTopics {
+        /// What their topics match.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filter: Option<String>,
+        /// Where to go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// Removes retained messages.
+    #[serde(rename = "retainer.clean")]
+    RetainerClean {
+        /// What their topics match.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filter: Option<String>,
+        /// Where to go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// The listeners.
+    #[serde(rename = "listeners.list")]
+    ListenersList,
+    /// What a topic would be rewritten to.
+    #[serde(rename = "rewrite.test")]
+    RewriteTest {
+        /// `publish` or `subscribe`.
+        action: String,
+        /// The topic.
+        topic: String,
+        /// Of the client.
+        #[serde(default)]
+        clientid: String,
+        /// Of the client.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        username: Option<String>,
+    },
     /// The value of one key, or of all.
     #[serde(rename = "conf.show")]
     ConfShow {
@@ -57,6 +142,24 @@ pub(crate) enum Command {
     /// Reads the files again.
     #[serde(rename = "conf.reload")]
     ConfReload,
+}
+
+impl Command {
+    /// The same question about what follows; `None` if it is not about a list.
+    pub(crate) fn following(&self, next: &str) -> Option<Self> {
+        let mut following = self.clone();
+        match &mut following {
+            Self::ClientsList { cursor }
+            | Self::SubscriptionsList { cursor, .. }
+            | Self::TopicsList { cursor }
+            | Self::RetainerTopics { cursor, .. }
+            | Self::RetainerClean { cursor, .. } => {
+                *cursor = Some(next.to_owned());
+                Some(following)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// An answer: `result` if it is `ok`, `errors` if not.

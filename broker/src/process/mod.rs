@@ -8,8 +8,8 @@ mod listeners;
 mod threads;
 
 use crate::banner::{self, Banner};
-use crate::config::{Layers, Loaded, Problem};
-use crate::control::{self, Console, ControlSocket, Facts};
+use crate::config::{Config, Layers, Listener, Loaded, Problem};
+use crate::control::{self, Console, ControlSocket, Facts, ListenerFacts};
 use crate::counters::SharedCounters;
 use crate::{machine, signals, topology};
 use ringmq_core::machine::SHARDS_MAX;
@@ -43,7 +43,7 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         shards: placement.to_string(),
         driver: driver.to_string(),
         data_dir: data_dir.clone(),
-        listeners: addresses.iter().map(|address| format!("tcp {address}")).collect(),
+        listeners: listener_facts(&config, &addresses, shards),
     };
     let console = Arc::new(Console::new(layers, loaded, control.clone(), Arc::clone(&counters), facts));
     let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, Arc::clone(&console)));
@@ -70,6 +70,21 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         control,
         machines,
     })
+}
+
+/// What can be told of the listeners; `addresses` are those of the enabled ones, in their order.
+fn listener_facts(config: &Config, addresses: &[SocketAddr], shards: usize) -> Vec<ListenerFacts> {
+    let mut addresses = addresses.iter();
+    let facts = |(name, listener): (&String, &Listener)| {
+        let open = listener.enable.then(|| addresses.next()).flatten();
+        ListenerFacts {
+            id: format!("tcp:{name}"),
+            listen_on: open.unwrap_or(&listener.bind).to_string(),
+            running: open.is_some(),
+            acceptors: if open.is_some() { shards } else { 0 },
+        }
+    };
+    config.listeners.iter().map(facts).collect()
 }
 
 /// Makes the data directory if it is missing; gives its full path.

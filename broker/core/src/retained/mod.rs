@@ -24,6 +24,20 @@ pub struct Cursor {
     from: Box<str>,
 }
 
+impl Cursor {
+    /// From the first topic that is not before this text.
+    #[must_use]
+    pub fn at(text: &str) -> Self {
+        Self { from: text.into() }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.from
+    }
+}
+
 /// Topic -> `V`.
 #[derive(Debug)]
 pub struct Store<V> {
@@ -79,6 +93,17 @@ impl<V> Store<V> {
     #[must_use]
     pub fn get_mut(&mut self, topic: &str) -> Option<&mut V> {
         self.topics.get_mut(&Sought(topic.as_bytes()) as &dyn Levelled)
+    }
+
+    /// Visits all topics, those that begin with `$` too, one slice of the walk; as [`Store::scan`] otherwise.
+    pub fn scan_all(&self, cursor: Option<&Cursor>, limit: usize, visit: &mut dyn FnMut(&str, &V)) -> Option<Cursor> {
+        let from = cursor.map_or("", Cursor::text);
+        let lower = Bound::Included(&Sought(from.as_bytes()) as &dyn Levelled);
+        let mut topics = self.topics.range::<dyn Levelled, _>((lower, Bound::Unbounded));
+        for (topic, value) in topics.by_ref().take(limit.max(1)) {
+            visit(topic.0.as_str(), value);
+        }
+        topics.next().map(|(topic, _)| Cursor::at(topic.0.as_str()))
     }
 
     /// Visits topics that match a well-formed filter, one slice of the walk: at most `limit` topics (at least one) are

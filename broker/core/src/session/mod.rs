@@ -13,6 +13,7 @@ pub(crate) use aliases::{AliasesIn, AliasesOut, TopicForm};
 pub(crate) use delivery::{Delivery, Flight, Outgoing, Stage, Stall, Via};
 pub(crate) use subscriptions::{Subscription, Subscriptions};
 
+use crate::control::Drops;
 use crate::enhanced_auth::AuthExchange;
 use crate::machine::{ConnId, ShardId};
 use crate::message::{Message, Publisher};
@@ -86,6 +87,8 @@ pub(crate) struct Extra {
     pub(crate) exclusive: Vec<HeldExclusive>,
     /// A slice of a replay is under way.
     pub(crate) replaying: bool,
+    /// What was dropped on the way to the client.
+    pub(crate) drops: Drops,
     /// Method of enhanced authentication that the connection was accepted with.
     pub(crate) auth_method: Option<Box<str>>,
     /// Re-authentication under way.
@@ -126,6 +129,7 @@ impl Extra {
             && !self.replaying
             && self.exclusive.is_empty()
             && self.username.is_none()
+            && self.drops == Drops::default()
             && self.auth_method.is_none()
     }
 }
@@ -200,6 +204,12 @@ impl Session {
 
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
+    }
+
+    /// Where to count what was dropped.
+    #[cold]
+    pub(crate) fn drops_mut(&mut self) -> &mut Drops {
+        &mut self.extra_mut().drops
     }
 
     /// Milliseconds of silence after which the connection counts as lost [MQTT-3.1.2-22] [MQTT3-3.1.2-24].

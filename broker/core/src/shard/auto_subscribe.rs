@@ -15,22 +15,16 @@ use ringmq_wire::{QoS, RetainHandling, SubscribeOptions};
 struct Facts<'a> {
     client_id: &'a str,
     username: Option<&'a str>,
-    peer: Option<SocketAddr>,
+    peer: SocketAddr,
 }
 
 impl Shard {
     /// Gives a client that has just connected its subscriptions.
     #[cold]
-    pub(super) fn auto_subscribe(
-        &mut self,
-        session: u32,
-        conn: ConnId,
-        username: Option<&str>,
-        peer: Option<SocketAddr>,
-        fx: &mut Effects,
-    ) {
+    pub(super) fn auto_subscribe(&mut self, session: u32, conn: ConnId, username: Option<&str>, fx: &mut Effects) {
         let settings = self.hub.settings.clone();
         let client_id = self.hub.sessions.get(session).expect("live session").client_id.clone();
+        let peer = self.conns.get(conn).expect("live connection").peer.into();
         let facts = Facts { client_id: &client_id, username, peer };
         let mut filters: Vec<(String, SubscribeOptions)> = Vec::with_capacity(settings.auto_subscribe.len());
         for wanted in &settings.auto_subscribe {
@@ -64,8 +58,8 @@ fn fill(template: &str, facts: &Facts<'_>) -> Option<String> {
         match name {
             "clientid" => filled.push_str(facts.client_id),
             "username" => filled.push_str(facts.username?),
-            "host" => filled.push_str(&facts.peer?.ip().to_canonical().to_string()),
-            "port" => filled.push_str(&facts.peer?.port().to_string()),
+            "host" => filled.push_str(&facts.peer.ip().to_string()),
+            "port" => filled.push_str(&facts.peer.port().to_string()),
             _ => return None,
         }
         rest = after;
@@ -80,7 +74,7 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_or_the_entry_is_left_out() {
-        let peer = Some(SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
         let facts = Facts { client_id: "c", username: None, peer };
         assert_eq!(fill("plain/#", &facts).as_deref(), Some("plain/#"));
         assert_eq!(fill("a/${clientid}/${host}/${port}", &facts).as_deref(), Some("a/c/127.0.0.1/5000"));

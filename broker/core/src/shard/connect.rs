@@ -252,9 +252,8 @@ impl Shard {
             self.hub.repeat(session, u64::MAX, fx);
             self.hub.pump(session, fx);
         }
-        let peer = self.conns.take_peer(conn);
         if !self.hub.settings.auto_subscribe.is_empty() {
-            self.auto_subscribe(session, conn, connect.username, peer, fx);
+            self.auto_subscribe(session, conn, connect.username, fx);
         }
         Flow::Continue
     }
@@ -312,6 +311,7 @@ impl Shard {
     fn bind(&mut self, session: u32, conn: ConnId, connect: &Connect<'_>) {
         let open = self.conns.get_mut(conn).expect("open");
         open.phase = Phase::Live(session);
+        open.since_s = u32::try_from(self.hub.now_ms / 1000).unwrap_or(u32::MAX);
         if let Some(timer) = open.timer.take() {
             self.wheel.cancel(timer);
         }

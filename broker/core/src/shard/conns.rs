@@ -6,9 +6,7 @@ use crate::slab::Pages;
 use crate::timer::TimerId;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Most buffers for partial packets kept for reuse.
 const SPARE_PARTIALS_MAX: usize = 256;
@@ -70,10 +68,37 @@ impl Pauses {
     }
 }
 
+/// The other end of a connection, in 18 bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Peer {
+    /// IPv4 as mapped into IPv6.
+    address: [u8; 16],
+    port: u16,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(peer: SocketAddr) -> Self {
+        let address = match peer.ip() {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        Self { address: address.octets(), port: peer.port() }
+    }
+}
+
+impl From<Peer> for SocketAddr {
+    fn from(peer: Peer) -> Self {
+        Self::new(Ipv6Addr::from(peer.address).to_canonical(), peer.port)
+    }
+}
+
 /// One connection.
 #[derive(Default)]
 pub(super) struct Conn {
     pub(super) phase: Phase,
+    pub(super) peer: Peer,
+    /// When it became live, seconds.
+    pub(super) since_s: u32,
     /// Why reading is paused, if it is.
     pub(super) pauses: Pauses,
     /// The beginning of a packet whose rest has not come.
@@ -84,26 +109,32 @@ pub(super) struct Conn {
     pub(super) timer: Option<TimerId>,
 }
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Conn>() == 64);
+
 /// All connections of a shard.
 #[derive(Default)]
 pub(super) struct Conns {
     slots: Pages<Conn>,
     #[expect(clippy::vec_box, reason = "the boxes move into connections and back")]
     spare_partials: Vec<Box<Vec<u8>>>,
-    /// Peers of connections that somebody will ask for, until they are live.
-    peers: HashMap<u32, SocketAddr, FixedState>,
 }
 
 impl Conns {
     /// The slot of a connection that has just opened.
-    pub(super) fn open(&mut self, conn: ConnId) -> &mut Conn {
+    pub(super) fn open(&mut self, conn: ConnId, peer: SocketAddr) -> &mut Conn {
         while self.slots.len() <= conn.0 {
             self.slots.push(Conn::default());
         }
         let slot = self.slots.get_mut(conn.0).expect("slot was made");
         assert!(matches!(slot.phase, Phase::Vacant), "driver opened a slot in use");
         slot.phase = Phase::Fresh;
+        slot.peer = peer.into();
         slot
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Conn> {
+        self.slots.get(conn.0).filter(|slot| !matches!(slot.phase, Phase::Vacant))
     }
 
     #[inline]
@@ -123,21 +154,10 @@ impl Conns {
     /// Empties a slot and returns what was there.
     pub(super) fn close(&mut self, conn: ConnId) -> Option<Conn> {
         let mut closed = core::mem::take(self.get_mut(conn)?);
-        self.take_peer(conn);
         if let Some(partial) = closed.partial.take() {
             self.recycle(partial);
         }
         Some(closed)
-    }
-
-    /// Notes the peer of a connection until [`Conns::take_peer`].
-    pub(super) fn note_peer(&mut self, conn: ConnId, peer: SocketAddr) {
-        self.peers.insert(conn.0, peer);
-    }
-
-    /// The peer of a connection, if it was noted.
-    pub(super) fn take_peer(&mut self, conn: ConnId) -> Option<SocketAddr> {
-        if self.peers.is_empty() { None } else { self.peers.remove(&conn.0) }
     }
 
     /// Connections that are open, with their slots.

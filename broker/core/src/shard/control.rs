@@ -1,17 +1,51 @@
 //! Requests from the process around the shard.
 
 use super::Shard;
+use super::leave::End;
 use crate::control::Control;
+use crate::machine::Effects;
 use alloc::rc::Rc;
 use core::any::Any;
 
 impl Shard {
-    pub(super) fn control(&mut self, message: &mut dyn Any) {
+    /// Answers a request in its place. What is none, or is an answer, stays as it is.
+    pub(super) fn control(&mut self, message: &mut dyn Any, fx: &mut Effects) {
         let Some(request) = message.downcast_mut::<Control>() else { return };
-        match core::mem::replace(request, Control::Configured) {
+        *request = match core::mem::replace(request, Control::Configured) {
             // Steps that are under way elsewhere do not exist: nobody holds the old ones beyond a step.
-            Control::Configure(settings) => self.hub.settings = Rc::new(*settings),
-            Control::Configured => {}
+            Control::Configure(settings) => {
+                self.hub.settings = Rc::new(*settings);
+                Control::Configured
+            }
+            Control::ListClients(from) => Control::Clients(self.list_clients(from, fx)),
+            Control::ShowClient(client_id) => Control::Client(self.show_client(&client_id, fx).map(Into::into)),
+            Control::KickClient(client_id) => Control::Kicked(self.kick(&client_id, fx)),
+            Control::ListSubscriptions { of, from } => {
+                Control::Subscriptions(self.list_subscriptions(of.as_deref(), from))
+            }
+            Control::ListFilters(from) => Control::Filters(self.list_filters(from)),
+            Control::CountRetained => Control::RetainedCount(self.retained.len()),
+            Control::ListRetained(walk) => Control::Retained(self.list_retained(walk)),
+            Control::CleanRetained(walk) => {
+                let (removed, next) = self.clean_retained(walk);
+                Control::CleanedRetained { removed, next }
+            }
+            answer => answer,
+        };
+    }
+
+    /// Ends a session at home here, and its connection; false if there is none.
+    fn kick(&mut self, client_id: &str, fx: &mut Effects) -> bool {
+        let Some(session) = self.find_client(client_id) else { return false };
+        self.hub.counters.client_kicked += 1;
+        let held = self.hub.sessions.get_mut(session).expect("session by its client");
+        if held.conn.is_some() {
+            // The session goes with the connection.
+            held.expiry_s = 0;
+            self.end(session, End::Kicked, fx);
+        } else {
+            self.terminate(session, fx);
         }
+        true
     }
 }

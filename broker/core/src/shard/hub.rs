@@ -107,7 +107,10 @@ impl Hub {
             // [MQTT3-4.6.0-6].
             match write(session, conn, once.passing, form, once.frames.as_deref_mut(), self.now_ms, fx) {
                 Written::Sent => self.counters.messages_qos0_sent += 1,
-                Written::TooLarge => self.counters.delivery_dropped_too_large += 1,
+                Written::TooLarge => {
+                    self.counters.delivery_dropped_too_large += 1;
+                    session.drops_mut().too_large += 1;
+                }
             }
             return;
         }
@@ -133,7 +136,10 @@ impl Hub {
                 }
             }
             // As if it had been delivered [MQTT-3.1.2-25].
-            Written::TooLarge => self.counters.delivery_dropped_too_large += 1,
+            Written::TooLarge => {
+                self.counters.delivery_dropped_too_large += 1;
+                session.drops_mut().too_large += 1;
+            }
         }
     }
 
@@ -149,6 +155,7 @@ impl Hub {
         }
         if qos == QoS::AtMostOnce && !self.settings.mqueue_store_qos0 {
             self.counters.delivery_dropped_qos0_msg += 1;
+            session.drops_mut().qos0_msg += 1;
             return;
         }
         let outgoing =
@@ -157,6 +164,7 @@ impl Hub {
         let max = self.settings.max_mqueue_len as usize;
         if session.delivery_mut().queue.push(priority, outgoing, max).is_some() {
             self.counters.delivery_dropped_queue_full += 1;
+            session.drops_mut().queue_full += 1;
         }
     }
 
@@ -186,6 +194,7 @@ impl Hub {
             if passing.expired(self.now_ms) {
                 // [MQTT-3.3.2-5]
                 self.counters.delivery_dropped_expired += 1;
+                session.drops_mut().expired += 1;
                 continue;
             }
             let Outgoing { qos, retain, subscription_id, .. } = outgoing;
@@ -197,7 +206,10 @@ impl Hub {
                         session.delivery_mut().launch(self.now_ms, outgoing).expect("an identifier is free");
                     }
                 }
-                Written::TooLarge => self.counters.delivery_dropped_too_large += 1,
+                Written::TooLarge => {
+                    self.counters.delivery_dropped_too_large += 1;
+                    session.drops_mut().too_large += 1;
+                }
             }
         }
         if self.settings.retry_interval.is_some() {
@@ -265,6 +277,7 @@ impl Hub {
                     // The client takes less than it did: as if it had been delivered [MQTT-3.1.2-25].
                     session.delivery_mut().land(at);
                     self.counters.delivery_dropped_too_large += 1;
+                    session.drops_mut().too_large += 1;
                 }
             }
         }

@@ -19,10 +19,7 @@ impl Shard {
         let patience_ms = u64::try_from(self.hub.settings.idle_timeout.as_millis()).unwrap_or(u64::MAX);
         let due_ms = self.hub.now_ms.saturating_add(patience_ms);
         let timer = self.wheel.schedule(Self::timer_key_of_conn(conn), due_ms);
-        self.conns.open(conn).timer = Some(timer);
-        if !self.hub.settings.auto_subscribe.is_empty() {
-            self.conns.note_peer(conn, peer);
-        }
+        self.conns.open(conn, peer).timer = Some(timer);
     }
 
     /// Counts a connection against what its address may open in a second.

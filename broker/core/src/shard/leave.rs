@@ -23,6 +23,8 @@ pub(super) enum End {
     KeepAliveTimeout,
     /// Nothing could be sent for too long.
     SendTimeout,
+    /// The operator wants it gone.
+    Kicked,
     /// The server stops.
     ShuttingDown,
 }
@@ -35,6 +37,7 @@ impl End {
             Self::Refused(reason) => Some(reason),
             Self::TakenOver => Some(ReasonCode::SESSION_TAKEN_OVER),
             Self::KeepAliveTimeout => Some(ReasonCode::KEEP_ALIVE_TIMEOUT),
+            Self::Kicked => Some(ReasonCode::ADMINISTRATIVE_ACTION),
             Self::ShuttingDown => Some(ReasonCode::SERVER_SHUTTING_DOWN),
         }
     }

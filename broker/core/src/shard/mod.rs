@@ -5,8 +5,8 @@
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
 //! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `exclusive` those of one
 //! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
-//! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process
-//! asks; `pressure` holds up publishers; `tick` is time.
+//! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
+//! `inspect` and `retained_list` what it is shown; `pressure` holds up publishers; `tick` is time.
 //!
 //! A client's session lives on the shard that its identifier hashes to, and nowhere else. So does each retained topic
 //! and each shared group. That is why nothing here takes a lock and why taking a session over is a local affair.
@@ -21,6 +21,7 @@ mod delayed;
 mod exclusive;
 mod frames;
 mod hub;
+mod inspect;
 mod intake;
 mod leave;
 mod mesh;
@@ -28,6 +29,7 @@ mod pressure;
 mod publish;
 mod record;
 mod retain;
+mod retained_list;
 mod rewriting;
 mod route;
 mod share;
@@ -248,7 +250,7 @@ impl Machine for Shard {
             Input::Closed { conn, .. } => self.lost(conn, fx),
             Input::Drained { conn } => self.drained(conn, fx),
             Input::Tick => self.tick(fx),
-            Input::Control(message) => self.control(message),
+            Input::Control(message) => self.control(message, fx),
             Input::Stop => self.stop(fx),
             Input::ConnectFailed { .. } => unreachable!("a shard opens no connections"),
         }

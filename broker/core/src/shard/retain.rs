@@ -8,6 +8,7 @@
 use super::Shard;
 use super::hub::{Once, Target, has_room};
 use super::record::{Record, RemoteTarget, SessionRef};
+use crate::control::RetainedFacts;
 use crate::machine::{Effects, ShardId};
 use crate::message::{Message, Publication};
 use crate::retained::Cursor;
@@ -36,6 +37,17 @@ pub(super) struct Retained {
     message: Rc<Message>,
     /// Counts what was stored on this shard: tells what is older than a replay.
     sequence: u64,
+}
+
+impl Retained {
+    pub(super) fn expires_ms(&self) -> u64 {
+        self.message.expires_ms()
+    }
+
+    pub(super) fn facts(&self, topic: &str) -> RetainedFacts {
+        let passing = self.message.view();
+        RetainedFacts { topic: topic.into(), qos: passing.qos.bits(), payload_bytes: passing.payload.len() }
+    }
 }
 
 /// A replay under way.
@@ -300,7 +312,7 @@ impl Shard {
         let now_ms = self.hub.now_ms;
         let mut expired = Vec::new();
         self.sweep = self.retained.scan("#", self.sweep.take(), SWEEP_STEPS, &mut |topic, retained| {
-            if retained.message.expires_ms() <= now_ms {
+            if retained.expires_ms() <= now_ms {
                 expired.push(Box::<str>::from(topic));
             }
         });

@@ -59,6 +59,16 @@ impl Groups {
         self.at_home.is_empty()
     }
 
+    /// Full names of the groups that sessions here belong to.
+    pub(super) fn joined(&self) -> &Index {
+        &self.joined
+    }
+
+    /// All places from `from` on, with the full name and the number of members of each group at home here.
+    pub(super) fn slots_from(&self, from: u32) -> impl Iterator<Item = (u32, Option<(&str, usize)>)> {
+        self.at_home.slots_from(from).map(|(slot, held)| (slot, held.map(|held| (&*held.name, held.group.len()))))
+    }
+
     pub(super) fn matching(&mut self, topic: &str, out: &mut Matches) {
         self.by_filter.matching(topic, out);
     }

@@ -16,6 +16,14 @@ use alloc::vec::Vec;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct FilterId(u32);
 
+impl FilterId {
+    /// The filter's place in the index.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// What [`Index::subscribe`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subscribed {
@@ -214,6 +222,12 @@ impl Index {
     #[inline]
     pub fn chunk_from(&self, id: FilterId, after: Option<u32>) -> &[Subscriber] {
         self.filters.get(id.0).map_or(&[], |filter| filter.subscribers.chunk_from(after))
+    }
+
+    /// All places from `from` on, with the text and the number of subscribers of each filter.
+    pub fn slots_from(&self, from: u32) -> impl Iterator<Item = (u32, Option<(&str, usize)>)> {
+        let slots = self.filters.slots_from(from);
+        slots.map(|(slot, filter)| (slot, filter.map(|filter| (filter.text.as_str(), filter.subscribers.len()))))
     }
 
     /// Begins a walk over a filter's subscribers that may last several turns.

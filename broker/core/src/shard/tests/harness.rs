@@ -196,10 +196,15 @@ impl World {
     /// Gives all shards other settings.
     pub(super) fn configure(&mut self, settings: &Settings) {
         for shard in 0..self.shards.len() {
-            let mut request = Control::Configure(Box::new(settings.clone()));
-            self.step(shard, Input::Control(&mut request));
-            assert!(matches!(request, Control::Configured));
+            let answer = self.ask(shard, Control::Configure(Box::new(settings.clone())));
+            assert!(matches!(answer, Control::Configured));
         }
+    }
+
+    /// What a shard makes of a request from outside.
+    pub(super) fn ask(&mut self, shard: usize, mut request: Control) -> Control {
+        self.step(shard, Input::Control(&mut request));
+        request
     }
 
     /// What has come out since the last call, printed, a packet a line.

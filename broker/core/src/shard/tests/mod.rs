@@ -9,6 +9,7 @@ mod delayed;
 mod exclusive;
 mod fan_out;
 mod harness;
+mod inspect;
 mod retained;
 mod rewriting;
 mod sessions;

@@ -1,0 +1,168 @@
+//! Lists of what a shard holds, a page at a time. Nothing here changes anything.
+//!
+//! Positions are slots of slabs, which their occupants keep for life.
+
+use super::Shard;
+use super::exclusive::EXCLUSIVE_PREFIX;
+use crate::control::{
+    ClientFacts, FilterFacts, PAGE_BYTES_SOFT_MAX, PAGE_ROWS_MAX, PAGE_STEPS_MAX, Page, Position, SubscriptionFacts,
+};
+use crate::machine::Effects;
+use crate::session::{Session, Subscription};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What the position in the list of filters counts within a slot: the index of plain subscriptions first.
+const PLAIN: u32 = 0;
+const SHARED: u32 = 1;
+
+/// A page that is being filled.
+struct Draft<T> {
+    rows: Vec<T>,
+    steps: u32,
+    bytes: usize,
+}
+
+impl<T> Draft<T> {
+    fn new() -> Self {
+        Self { rows: Vec::new(), steps: 0, bytes: 0 }
+    }
+
+    /// Counts a place that is about to be looked at; false if it belongs on the next page.
+    fn step(&mut self) -> bool {
+        let room = self.steps < PAGE_STEPS_MAX
+            && self.rows.len() < PAGE_ROWS_MAX
+            && (self.rows.is_empty() || self.bytes < PAGE_BYTES_SOFT_MAX);
+        self.steps += 1;
+        room
+    }
+
+    fn push(&mut self, row: T, bytes: usize) {
+        self.rows.push(row);
+        self.bytes += bytes;
+    }
+
+    fn end(self, next: Option<Position>) -> Page<T> {
+        Page { rows: self.rows, next }
+    }
+}
+
+/// The order of a session's subscriptions as a number: the position within its slot.
+fn order(subscription: Subscription) -> u32 {
+    subscription.filter.number() << 1 | u32::from(subscription.shared)
+}
+
+impl Shard {
+    pub(super) fn list_clients(&self, from: Position, fx: &Effects) -> Page<ClientFacts> {
+        let mut draft = Draft::new();
+        for (slot, held) in self.hub.sessions.slots_from(from.slot) {
+            if !draft.step() {
+                return draft.end(Some(Position { slot, within: 0 }));
+            }
+            if let Some(held) = held {
+                draft.push(self.facts(held, fx), held.client_id.len());
+            }
+        }
+        draft.end(None)
+    }
+
+    pub(super) fn show_client(&self, client_id: &str, fx: &Effects) -> Option<ClientFacts> {
+        let session = self.find_client(client_id)?;
+        self.hub.sessions.get(session).map(|held| self.facts(held, fx))
+    }
+
+    fn facts(&self, held: &Session, fx: &Effects) -> ClientFacts {
+        let open = held.conn.and_then(|conn| self.conns.get(conn));
+        let since_ms = open.map_or(held.last_seen_ms, |open| u64::from(open.since_s) * 1000);
+        let delivery = held.delivery.as_ref();
+        ClientFacts {
+            client_id: held.client_id.clone(),
+            peer: open.map(|open| open.peer.into()),
+            protocol_level: held.version.level(),
+            since_ms: self.unix_offset_ms.saturating_add(since_ms),
+            keep_alive_s: held.keep_alive,
+            expiry_s: held.expiry_s,
+            subscriptions: held.subscriptions.as_slice().len(),
+            queued: delivery.map_or(0, |delivery| delivery.queue.len()),
+            in_flight: delivery.map_or(0, |delivery| delivery.window.len()),
+            in_flight_max: held.window,
+            unreleased: delivery.map_or(0, |delivery| delivery.unreleased()),
+            unsent_bytes: held.conn.map_or(0, |conn| fx.outbox.unsent(conn)),
+            drops: held.extra.as_ref().map(|extra| extra.drops).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn list_subscriptions(&self, of: Option<&str>, from: Position) -> Page<SubscriptionFacts> {
+        let mut draft = Draft::new();
+        let (first, last) = match of.map(|client_id| self.find_client(client_id)) {
+            None => (from.slot, u32::MAX),
+            Some(Some(session)) => (session, session),
+            Some(None) => return draft.end(None),
+        };
+        for (slot, held) in self.hub.sessions.slots_from(first).take_while(|(slot, _)| *slot <= last) {
+            let within = if slot == from.slot { from.within } else { 0 };
+            if !draft.step() {
+                return draft.end(Some(Position { slot, within }));
+            }
+            let Some(held) = held else { continue };
+            let all = held.subscriptions.as_slice();
+            for (at, subscription) in all[all.partition_point(|held| order(*held) < within)..].iter().enumerate() {
+                if at > 0 && !draft.step() {
+                    return draft.end(Some(Position { slot, within: order(*subscription) }));
+                }
+                let row = self.subscription_facts(slot, held, *subscription);
+                let bytes = row.client_id.len() + row.filter.len();
+                draft.push(row, bytes);
+            }
+        }
+        draft.end(None)
+    }
+
+    fn subscription_facts(&self, session: u32, held: &Session, subscription: Subscription) -> SubscriptionFacts {
+        let index = if subscription.shared { self.groups.joined() } else { &self.index };
+        let text = index.filter(subscription.filter);
+        let filter = match subscription.shared {
+            true => shared(text),
+            false if held.extra.as_ref().is_some_and(|extra| extra.owns(text)) => format!("{EXCLUSIVE_PREFIX}{text}"),
+            false => text.to_string(),
+        };
+        let subscriber = index.subscriber(subscription.filter, session).expect("subscription of a session");
+        SubscriptionFacts {
+            client_id: held.client_id.clone(),
+            filter,
+            qos: subscriber.options.qos(),
+            no_local: subscriber.options.no_local(),
+            retain_as_published: subscriber.options.retain_as_published(),
+            subscription_id: subscriber.subscription_id,
+        }
+    }
+
+    pub(super) fn list_filters(&self, from: Position) -> Page<FilterFacts> {
+        let mut draft = Draft::new();
+        let plain = if from.within == PLAIN { from.slot } else { u32::MAX };
+        for (slot, filter) in self.index.slots_from(plain) {
+            if !draft.step() {
+                return draft.end(Some(Position { slot, within: PLAIN }));
+            }
+            if let Some((text, subscribers)) = filter {
+                draft.push(FilterFacts { filter: text.to_string(), subscribers }, text.len());
+            }
+        }
+        let groups = if from.within == SHARED { from.slot } else { 0 };
+        for (slot, group) in self.groups.slots_from(groups) {
+            if !draft.step() {
+                return draft.end(Some(Position { slot, within: SHARED }));
+            }
+            if let Some((name, subscribers)) = group {
+                draft.push(FilterFacts { filter: shared(name), subscribers }, name.len());
+            }
+        }
+        draft.end(None)
+    }
+}
+
+/// What clients call the group with this full name.
+fn shared(name: &str) -> String {
+    format!("$share/{name}")
+}

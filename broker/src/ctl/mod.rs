@@ -1,0 +1,114 @@
+//! `ringmq ctl`: asks a running broker over its control socket.
+
+mod text;
+
+use crate::banner;
+use crate::cli::{Ask, ClientsAsk, ConfAsk, ListenersAsk, RetainerAsk, RewriteAsk, SubscriptionsAsk, TopicsAsk};
+use crate::config::Problem;
+use crate::control::protocol::{Answer, Command, Request, VERSION};
+use serde_json::Value;
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks, and prints the answer as text or JSON, one value a line; true if it was done. A list is asked for page after
+/// page and printed as it comes.
+///
+/// # Errors
+/// There is no broker, or it does not answer.
+pub(crate) fn run(socket: &Path, ask: Ask, json: bool) -> Result<bool, Problem> {
+    let mut broker = Broker::connect(socket)?;
+    let mut command = Some(command(ask));
+    while let Some(asked) = command.take() {
+        let answer = broker.exchange(&Request { v: VERSION, id: None, command: asked.clone() })?;
+        answer.warnings.iter().for_each(|warning| banner::warn(warning));
+        for error in &answer.errors {
+            banner::complain(error);
+        }
+        if let Some(result) = &answer.result {
+            let told = if json { format!("{result}\n") } else { text::text(result) };
+            if !print(&told)? {
+                return Ok(true);
+            }
+            command = result.get("next").and_then(Value::as_str).and_then(|next| asked.following(next));
+        }
+        if !answer.ok {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn command(ask: Ask) -> Command {
+    match ask {
+        Ask::Status => Command::Status,
+        Ask::Broker => Command::Broker,
+        Ask::Metrics => Command::Metrics,
+        Ask::Stats => Command::Stats,
+        Ask::Clients { ask: ClientsAsk::List } => Command::ClientsList { cursor: None },
+        Ask::Clients { ask: ClientsAsk::Show { clientid } } => Command::ClientsShow { clientid },
+        Ask::Clients { ask: ClientsAsk::Kick { clientid } } => Command::ClientsKick { clientid },
+        Ask::Subscriptions { ask: SubscriptionsAsk::List { clientid } } => {
+            Command::SubscriptionsList { clientid, cursor: None }
+        }
+        Ask::Topics { ask: TopicsAsk::List } => Command::TopicsList { cursor: None },
+        Ask::Topics { ask: TopicsAsk::Tree { prefix, depth } } => Command::TopicsTree { prefix, depth },
+        Ask::Retainer { ask: RetainerAsk::Info } => Command::RetainerInfo,
+        Ask::Retainer { ask: RetainerAsk::Topics { filter } } => Command::RetainerTopics { filter, cursor: None },
+        Ask::Retainer { ask: RetainerAsk::Clean { filter } } => Command::RetainerClean { filter, cursor: None },
+        Ask::Listeners { ask: ListenersAsk::List } => Command::ListenersList,
+        Ask::Rewrite { ask: RewriteAsk::Test { action, topic, clientid, username } } => {
+            Command::RewriteTest { action, topic, clientid, username }
+        }
+        Ask::Conf { ask: ConfAsk::Show { key } } => Command::ConfShow { key },
+        Ask::Conf { ask: ConfAsk::Set { key, value } } => Command::ConfSet { key, value },
+        Ask::Conf { ask: ConfAsk::Reload } => Command::ConfReload,
+    }
+}
+
+/// Writes to standard output; false if nobody reads it any more.
+fn print(told: &str) -> Result<bool, Problem> {
+    let mut out = io::stdout().lock();
+    match out.write_all(told.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Problem::new(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+/// A connection to a broker's control socket.
+struct Broker<'a> {
+    name: std::path::Display<'a>,
+    stream: BufReader<UnixStream>,
+}
+
+impl<'a> Broker<'a> {
+    fn connect(socket: &'a Path) -> Result<Self, Problem> {
+        let name = socket.display();
+        let opened = UnixStream::connect(socket).and_then(|stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        });
+        let stream = opened.map_err(|error| {
+            Problem::new(format!("no broker answers at {name}: {error}"))
+                .with_help("start it, or name its data directory with --data-dir, or its socket with --socket")
+        })?;
+        Ok(Self { name, stream: BufReader::new(stream) })
+    }
+
+    fn exchange(&mut self, request: &Request) -> Result<Answer, Problem> {
+        let mut line = serde_json::to_string(request).map_err(|error| Problem::new(error.to_string()))?;
+        line.push('\n');
+        let mut told = String::new();
+        let asked = self.stream.get_mut().write_all(line.as_bytes());
+        asked
+            .and_then(|()| self.stream.read_line(&mut told))
+            .map_err(|error| Problem::new(format!("the broker at {} does not answer: {error}", self.name)))?;
+        serde_json::from_str(&told)
+            .map_err(|error| Problem::new(format!("the broker's answer is not understood: {error}")))
+    }
+}

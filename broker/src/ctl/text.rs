@@ -1,0 +1,125 @@
+//! Results for people. What clients named is escaped, so that it cannot speak to the terminal.
+
+use crate::counters;
+use serde_json::{Map, Value};
+
+/// A result as lines.
+pub(super) fn text(result: &Value) -> String {
+    match result {
+        Value::Array(rows) if rows.iter().all(|row| row.get("key").is_some()) => settings(rows),
+        Value::Array(rows) => {
+            let values =
+                |row: &Value| row["shards"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+            let rows: Vec<(String, Vec<u64>)> = rows.iter().map(|row| (word(&row["name"]), values(row))).collect();
+            counters::table(&rows)
+        }
+        Value::Object(fields) => object(fields),
+        other => format!("{}\n", word(other)),
+    }
+}
+
+fn object(fields: &Map<String, Value>) -> String {
+    let list = |name: &str| fields.get(name).and_then(Value::as_array);
+    if let Some(changed) = list("changed") {
+        return if changed.is_empty() { "nothing has changed\n".to_owned() } else { settings(changed) };
+    }
+    if let Some(clients) = list("clients") {
+        return clients.iter().map(client).collect();
+    }
+    if let Some(subscriptions) = list("subscriptions") {
+        return subscriptions.iter().map(subscription).collect();
+    }
+    if let Some(topics) = list("topics") {
+        return topics.iter().map(topic).collect();
+    }
+    if let Some(tree) = list("tree") {
+        let end = if fields.get("complete") == Some(&Value::Bool(false)) { "(and more)\n" } else { "" };
+        return tree.iter().map(node).collect::<String>() + end;
+    }
+    if let Some(retained) = list("retained") {
+        return retained.iter().map(retained_message).collect();
+    }
+    if let Some(listeners) = list("listeners").filter(|_| fields.len() == 1) {
+        return listeners.iter().map(listener).collect();
+    }
+    fields
+        .iter()
+        .filter(|(name, _)| *name != "next")
+        .map(|(name, value)| format!("{name}: {}\n", word(value)))
+        .collect()
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), |text| text.escape_debug().to_string())
+}
+
+fn settings(rows: &[Value]) -> String {
+    // A value is as it is written in a file, and so in one line.
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let line =
+        |row: &Value| format!("{} = {}  # {}\n", plain(&row["key"]), plain(&row["value"]), plain(&row["origin"]));
+    rows.iter().map(line).collect()
+}
+
+fn client(row: &Value) -> String {
+    let field = |name: &str| word(&row[name]);
+    let place = match row["ip_address"].as_str() {
+        Some(ip) if ip.contains(':') => format!("[{ip}]:{}", field("port")),
+        Some(ip) => format!("{ip}:{}", field("port")),
+        None => "not connected".to_owned(),
+    };
+    let named = |name: &str, key: &str| format!(" {name}={}", field(key));
+    let facts: String = [
+        ("proto_ver", "proto_ver"),
+        ("keepalive", "keepalive"),
+        ("expiry_interval", "expiry_interval"),
+        ("subscriptions", "subscriptions_cnt"),
+        ("mqueue", "mqueue_len"),
+        ("inflight", "inflight_cnt"),
+        ("shard", "shard"),
+    ]
+    .iter()
+    .map(|(name, key)| named(name, key))
+    .collect();
+    format!("{} {place}{facts}\n", field("clientid"))
+}
+
+fn subscription(row: &Value) -> String {
+    let field = |name: &str| word(&row[name]);
+    let id = row.get("subid").map_or_else(String::new, |id| format!(" subid={id}"));
+    let (client, topic) = (field("clientid"), field("topic"));
+    format!("{client} -> {topic} qos={} nl={} rap={}{id}\n", field("qos"), field("nl"), field("rap"))
+}
+
+fn topic(row: &Value) -> String {
+    format!("{} subscribers={} shard={}\n", word(&row["topic"]), row["subscribers"], row["shard"])
+}
+
+fn node(row: &Value) -> String {
+    format!("{} filters={} subscribers={}\n", word(&row["topic"]), row["filters"], row["subscribers"])
+}
+
+fn retained_message(row: &Value) -> String {
+    format!("{} qos={} payload_bytes={}\n", word(&row["topic"]), row["qos"], row["payload_bytes"])
+}
+
+fn listener(row: &Value) -> String {
+    let state = if row["running"] == true { "running" } else { "disabled" };
+    format!("{} {} {state} acceptors={}\n", word(&row["id"]), word(&row["listen_on"]), row["acceptors"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_from_outside_do_not_reach_the_terminal_as_they_are() {
+        let clients = json!({ "clients": [{ "clientid": "a\u{1b}[2J\nb", "ip_address": "::1", "port": 5 }] });
+        let told = text(&clients);
+        assert!(told.starts_with("a\\u{1b}[2J\\nb [::1]:5 proto_ver="), "{told}");
+        assert_eq!(told.lines().count(), 1);
+        let topics = json!({ "topics": [{ "topic": "x\ty", "subscribers": 2, "shard": 1 }] });
+        assert_eq!(text(&topics), "x\\ty subscribers=2 shard=1\n");
+    }
+}

@@ -1,0 +1,88 @@
+//! Settings changed while it runs.
+
+use crate::broker::{Broker, pings, subscribe};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+#[test]
+fn a_setting_changes_for_everybody_at_once_and_outlives_the_broker() {
+    let mut broker = Broker::start("set", "mqtt.max_topic_filters = 5\n");
+    let mut clients: Vec<TcpStream> = (0..8).map(|number| broker.client(&format!("c{number}")).0).collect();
+    assert!(clients.iter_mut().all(|client| subscribe(client, 5).is_some_and(|codes| codes.len() == 5)));
+    let told = broker.ctl(&["conf", "set", "mqtt.max_topic_levels", "1"]);
+    assert!(told.contains("mqtt.max_topic_levels = 1  # changed at run time, kept in "), "{told}");
+    broker.ctl(&["conf", "set", "mqtt.max_topic_filters", "9"]);
+    for client in &mut clients {
+        assert!(pings(client), "nobody was dropped");
+        assert_eq!(subscribe(client, 9).map(|codes| codes.len()), Some(9), "on every shard");
+    }
+    assert_eq!(std::fs::read_dir(broker.dir.join("data/configs")).expect("there").count(), 2, "and the one before");
+    for restart in [Broker::restart, Broker::crash] {
+        restart(&mut broker);
+        let shown = broker.ctl(&["conf", "show", "mqtt.max_topic_filters"]);
+        assert!(shown.starts_with("mqtt.max_topic_filters = 9  # ") && shown.contains("cluster.hocon:"), "{shown}");
+        let mut client = broker.client("again").0;
+        assert_eq!(subscribe(&mut client, 9).map(|codes| codes.len()), Some(9));
+    }
+}
+
+#[test]
+fn subscriptions_for_everybody_begin_with_the_next_client() {
+    let mut broker = Broker::start("auto", "");
+    let (mut before, _) = broker.client("before");
+    let list = "[{topic = \"to/${clientid}\", qos = 1}]";
+    let told = broker.ctl(&["conf", "set", "auto_subscribe.topics", list]);
+    assert!(told.contains(&format!("auto_subscribe.topics = {list}  # changed at run time")), "{told}");
+    for restarted in [false, true] {
+        if restarted {
+            broker.restart();
+            before = broker.client("other").0;
+        }
+        let (mut after, _) = broker.client("after");
+        // Answered once its subscriptions are there.
+        assert!(pings(&mut after));
+        before.write_all(b"\x30\x0b\x00\x08to/after\x00").expect("sent");
+        let mut publish = [0; 13];
+        after.read_exact(&mut publish).expect("a PUBLISH");
+        assert_eq!(&publish, b"\x30\x0b\x00\x08to/after\x00");
+    }
+    assert!(broker.refused(&["conf", "set", "rewrite", "[]"]).contains("cannot change while the broker runs"));
+}
+
+#[test]
+fn what_cannot_change_is_refused_and_changes_nothing() {
+    let broker = Broker::start("refuse", "mqtt.max_inflight = 5\n");
+    let refused = |key: &str, value: &str| broker.refused(&["conf", "set", key, value]);
+    let text = refused("mqtt.max_inflight", "many");
+    assert!(text.contains("is not a whole number") && text.contains("allowed: an integer from 1 to 65535"), "{text}");
+    assert!(refused("mqtt.max_inflght", "5").contains("did you mean mqtt.max_inflight?"));
+    assert!(refused("ringmq.shards", "1").contains("cannot change while the broker runs"));
+    assert!(refused("mqtt.max_packet_size", "1KB").contains("may only grow while the broker runs"));
+    assert!(refused("mqtt", "{max_inflight = 4}").contains("is a group of keys"));
+    assert!(refused("dashboard.x", "1").contains("a setting of EMQX that ringmq does not have"));
+    assert!(!broker.dir.join("data/configs").exists());
+    assert!(broker.ctl(&["conf", "show", "mqtt.max_inflight"]).contains("mqtt.max_inflight = 5  # r.conf:1:1\n"));
+    assert!(broker.refused(&["conf", "show", "mqtt.nothing"]).contains("there is no key mqtt.nothing"));
+}
+
+#[test]
+fn files_are_read_again_on_a_signal() {
+    let mut broker = Broker::start("reload", "mqtt.max_inflight = 5\n");
+    let (mut client, connack) = broker.client("one");
+    let property = |connack: &[u8], code: u8| connack.iter().skip(3).any(|byte| *byte == code);
+    assert!(!property(&connack, 0x13), "no server keep alive yet");
+    std::fs::write(broker.dir.join("r.conf"), "mqtt { server_keepalive = 77 }\nringmq.spin = 0\n").expect("a file");
+    broker.signal("-HUP");
+    assert!(broker.wait_for("read again").contains("2 changed"));
+    let connack = broker.client("two").1;
+    assert!(connack.windows(3).any(|bytes| bytes == [0x13, 0, 77]), "{connack:?}");
+    assert!(broker.ctl(&["conf", "show", "mqtt.max_inflight"]).contains("32  # default"));
+    assert!(!broker.ctl(&["conf", "show", "ringmq.spin"]).contains("= 0 "), "waits for the next start");
+    std::fs::write(broker.dir.join("r.conf"), "mqtt { server_keepalive = perhaps }\n").expect("a file");
+    broker.signal("-HUP");
+    broker.wait_for("configuration not changed");
+    let text = broker.refused(&["conf", "reload"]);
+    assert!(text.contains("--> r.conf:1:8"), "{text}");
+    assert!(broker.ctl(&["conf", "show", "mqtt.server_keepalive"]).contains("= 77 "));
+    assert!(pings(&mut client));
+}

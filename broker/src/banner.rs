@@ -18,6 +18,8 @@ pub(crate) struct Banner {
     pub(crate) files: Option<u64>,
     /// The data directory, in full.
     pub(crate) data_dir: PathBuf,
+    /// Where the monitoring port is, if there is one.
+    pub(crate) monitoring_at: Option<SocketAddr>,
     /// The addresses listened on.
     pub(crate) addresses: Vec<SocketAddr>,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for Banner {
         writeln!(f, "  driver      {}", self.driver)?;
         writeln!(f, "  open files  {files}")?;
         writeln!(f, "  data        {}", self.data_dir.display())?;
+        self.monitoring_at.iter().try_for_each(|address| writeln!(f, "  monitoring  http://{address}/metrics"))?;
         self.addresses.iter().try_for_each(|address| writeln!(f, "listening on tcp {address}"))
     }
 }
@@ -75,6 +78,7 @@ mod tests {
             driver: "epoll".to_owned(),
             files: None,
             data_dir: "/var/lib/ringmq".into(),
+            monitoring_at: None,
             addresses: vec!["127.0.0.1:1883".parse().expect("IPv4"), "[::]:1883".parse().expect("IPv6")],
         };
         let text = banner.to_string();

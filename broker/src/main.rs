@@ -12,6 +12,7 @@ mod control;
 mod counters;
 mod ctl;
 mod machine;
+mod monitoring;
 mod process;
 mod rewrite;
 #[cfg(test)]

@@ -454,6 +454,14 @@ pub(crate) static KEYS: &[Key] = &[
         "How shards do input and output. `auto` is io_uring, or epoll where io_uring cannot be had.",
     ),
     key(
+        "ringmq.monitoring_bind",
+        "disabled",
+        Kind::AddressOrDisabled(|t, bind| t.config.monitoring_bind = bind),
+        "Where to answer HTTP requests for counters in Prometheus' format (`/metrics`, or EMQX's \
+         `/api/v5/prometheus/stats`) and for whether the broker works (`/status`). There is no authentication and no \
+         encryption: bind it to an address that only monitoring reaches.",
+    ),
+    key(
         "ringmq.spin",
         "20us",
         Kind::Duration { min: Duration::ZERO, max: SECOND, set: |t, span| t.config.driver_options.spin = span },

@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Text(fn(&mut Target<'_>, &str)),
     /// An address and port to listen on.
     Address(fn(&mut Target<'_>, SocketAddr)),
+    /// An address and port to listen on, or `disabled`.
+    AddressOrDisabled(fn(&mut Target<'_>, Option<SocketAddr>)),
     /// Numbers of processor cores, or `auto`.
     Cores(fn(&mut Target<'_>, Option<CoreList>)),
 }
@@ -87,6 +89,9 @@ impl Kind {
             Self::Text(set) if text.len() <= TEXT_BYTES_MAX => set(target, text),
             Self::Text(_) => return Err(format!("is longer than {TEXT_BYTES_MAX} bytes")),
             Self::Address(set) => set(target, address(text)?),
+            Self::AddressOrDisabled(set) => {
+                set(target, if text == "disabled" { None } else { Some(address(text)?) });
+            }
             Self::Cores(set) => {
                 let cores = if text == "auto" { None } else { Some(text.parse().map_err(|e| format!("{e}"))?) };
                 set(target, cores);
@@ -147,6 +152,9 @@ impl Kind {
             Self::List { fields, .. } => format!("a list of records with {}", fields.join(", ")),
             Self::Text(_) => "text".to_owned(),
             Self::Address(_) => "an address and port such as 0.0.0.0:1883 or [::]:1883, or a port alone".to_owned(),
+            Self::AddressOrDisabled(_) => {
+                "an address and port such as 127.0.0.1:18083, or a port alone, or disabled".to_owned()
+            }
             Self::Cores(_) => "core numbers and ranges such as 0,2-5, or auto".to_owned(),
         }
     }

@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) cores: Option<CoreList>,
     /// `ringmq.driver`; `None` is io_uring, or epoll where io_uring cannot be had.
     pub(crate) driver: Option<DriverKind>,
+    /// `ringmq.monitoring_bind`; `None` is no monitoring port.
+    pub(crate) monitoring_bind: Option<SocketAddr>,
     /// Tuning of the driver.
     pub(crate) driver_options: ringmq_drive::Options,
 }
@@ -96,6 +98,7 @@ impl Default for Config {
             shards: None,
             cores: None,
             driver: None,
+            monitoring_bind: None,
             driver_options: ringmq_drive::Options::default(),
         }
     }

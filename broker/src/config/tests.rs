@@ -63,6 +63,7 @@ fn edges(kind: &Kind) -> Vec<String> {
         Kind::Choice { names, .. } => names.iter().map(|&name| name.to_owned()).collect(),
         Kind::Text(_) => vec![String::new(), "x".repeat(65_535)],
         Kind::Address(_) => vec!["0".to_owned(), "[::1]:65535".to_owned()],
+        Kind::AddressOrDisabled(_) => vec!["disabled".to_owned(), "[::1]:65535".to_owned()],
         Kind::Table { .. } => vec!["disabled".to_owned()],
         Kind::List { .. } => vec!["[]".to_owned()],
         Kind::Cores(_) => vec!["auto".to_owned(), "0,2-5".to_owned()],

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What does not change while the broker runs.
 #[derive(Debug, Clone)]
@@ -66,6 +66,21 @@ impl Console {
         Self { layers, loaded: Mutex::new(loaded), control, counters, facts, started: Instant::now() }
     }
 
+    /// All counters: name, and each shard's value.
+    pub(crate) fn counter_rows(&self) -> Vec<(String, Vec<u64>)> {
+        self.counters.rows(&self.control)
+    }
+
+    /// Time since the start.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Whether every shard answers.
+    pub(crate) fn works(&self) -> bool {
+        Shards(&self.control).ask_all(|| Request::CountRetained).is_ok()
+    }
+
     /// Does what was asked for.
     pub(crate) fn answer(&self, command: &Command) -> Answer {
         let done = |result| Answer::done(result, &[]);
@@ -111,7 +126,7 @@ impl Console {
     fn facts(&self) -> Value {
         json!({
             "version": concat!(env!("CARGO_PKG_VERSION"), env!("RINGMQ_BUILD")),
-            "uptime_s": self.started.elapsed().as_secs(),
+            "uptime_s": self.uptime().as_secs(),
             "shards": self.control.shards(),
             "placement": self.facts.shards,
             "driver": self.facts.driver,
@@ -145,7 +160,7 @@ impl Console {
     }
 
     fn counted(&self, wanted: impl Fn(&str) -> bool) -> Value {
-        let rows = self.counters.rows(&self.control).into_iter().filter(|(name, _)| wanted(name));
+        let rows = self.counter_rows().into_iter().filter(|(name, _)| wanted(name));
         let rows = rows.map(|(name, shards)| {
             let sum = shards.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value));
             json!({ "name": name, "sum": sum, "shards": shards })
@@ -205,7 +220,7 @@ impl Console {
 }
 
 /// True for what can also shrink.
-fn is_gauge(name: &str) -> bool {
+pub(crate) fn is_gauge(name: &str) -> bool {
     name.ends_with(".count") || name == "driver.connections"
 }
 

@@ -9,7 +9,7 @@ mod retainer;
 pub(crate) mod socket;
 mod tree;
 
-pub(crate) use console::{Console, Facts, ListenerFacts};
+pub(crate) use console::{Console, Facts, ListenerFacts, is_gauge};
 pub(crate) use socket::{ControlSocket, SocketFile};
 
 use crate::config::Problem;

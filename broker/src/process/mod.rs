@@ -11,7 +11,7 @@ use crate::banner::{self, Banner};
 use crate::config::{Config, Layers, Listener, Loaded, Problem};
 use crate::control::{self, Console, ControlSocket, Facts, ListenerFacts};
 use crate::counters::SharedCounters;
-use crate::{machine, signals, topology};
+use crate::{machine, monitoring, signals, topology};
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::Control;
 use std::fs;
@@ -45,6 +45,7 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         data_dir: data_dir.clone(),
         listeners: listener_facts(&config, &addresses, shards),
     };
+    let monitoring = config.monitoring_bind.map(monitoring::open).transpose()?;
     let console = Arc::new(Console::new(layers, loaded, control.clone(), Arc::clone(&counters), facts));
     let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, Arc::clone(&console)));
     // To the end, so that the file goes with the broker.
@@ -53,12 +54,18 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         let problem = Problem::new(format!("no control socket at {}: {error}", place.display()));
         banner::warn(&problem.with_help("the broker runs without `ringmq ctl`"));
     });
+    let monitoring_at = monitoring.as_ref().and_then(|listener| listener.local_addr().ok());
+    if let Some(listener) = monitoring {
+        monitoring::serve(listener, Arc::clone(&console))
+            .map_err(|error| Problem::new(format!("cannot start the thread for monitoring: {error}")))?;
+    }
     signals::watch(control.clone(), Arc::clone(&counters), console)
         .map_err(|error| Problem::new(format!("cannot watch for signals: {error}")))?;
 
     let warnings = [limits::warning(files), placement.warning(&allowed)];
     warnings.into_iter().flatten().for_each(|problem| banner::warn(&problem));
-    let banner = Banner { shards: placement.to_string(), driver: driver.to_string(), files, data_dir, addresses };
+    let banner =
+        Banner { shards: placement.to_string(), driver: driver.to_string(), files, data_dir, addresses, monitoring_at };
     banner.print();
 
     let machines = machine::Factory::new(config.settings.clone(), &config.rewrite, shards, counters);

@@ -10,9 +10,24 @@ use std::process::{Child, Command, Stdio};
 /// A broker in a directory of its own, killed and removed in the end.
 pub(crate) struct Broker {
     pub(crate) dir: PathBuf,
-    pub(crate) child: Child,
+    launched: Launched,
+}
+
+/// What a broker said when it started.
+pub(crate) struct Launched {
+    child: Child,
     stdout: BufReader<std::process::ChildStdout>,
     pub(crate) port: u16,
+    /// Address of its monitoring port, if it has one.
+    pub(crate) monitoring: Option<String>,
+}
+
+impl std::ops::Deref for Broker {
+    type Target = Launched;
+
+    fn deref(&self) -> &Launched {
+        &self.launched
+    }
 }
 
 pub(crate) fn program(dir: &PathBuf, arguments: &[&str]) -> Command {
@@ -27,24 +42,24 @@ impl Broker {
         let dir = std::env::temp_dir().join(format!("ringmq-ctl-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a temporary directory");
         std::fs::write(dir.join("r.conf"), file).expect("a file");
-        let (child, stdout, port) = launch(&dir);
-        Self { dir, child, stdout, port }
+        let launched = launch(&dir);
+        Self { dir, launched }
     }
 
     /// Stops it in order and starts it again on its data.
     pub(crate) fn restart(&mut self) {
         self.signal("-TERM");
-        assert!(self.child.wait().expect("ends").success());
+        assert!(self.launched.child.wait().expect("ends").success());
         assert!(!self.dir.join("data/ringmq.sock").exists(), "the socket goes with the broker");
-        (self.child, self.stdout, self.port) = launch(&self.dir);
+        self.launched = launch(&self.dir);
     }
 
     /// Kills it and starts it again.
     pub(crate) fn crash(&mut self) {
-        self.child.kill().expect("running");
-        self.child.wait().expect("ends");
+        self.launched.child.kill().expect("running");
+        self.launched.child.wait().expect("ends");
         assert!(self.dir.join("data/ringmq.sock").exists(), "the socket is left behind");
-        (self.child, self.stdout, self.port) = launch(&self.dir);
+        self.launched = launch(&self.dir);
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -57,7 +72,7 @@ impl Broker {
         let mut line = String::new();
         while !line.contains(text) {
             line.clear();
-            assert_ne!(self.stdout.read_line(&mut line).expect("text"), 0, "ended before {text}");
+            assert_ne!(self.launched.stdout.read_line(&mut line).expect("text"), 0, "ended before {text}");
         }
         line
     }
@@ -114,23 +129,27 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.launched.child.kill();
+        let _ = self.launched.child.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
-fn launch(dir: &PathBuf) -> (Child, BufReader<std::process::ChildStdout>, u16) {
+fn launch(dir: &PathBuf) -> Launched {
     let arguments = ["--tcp", "127.0.0.1:0", "--shards", "2", "--config", "r.conf"];
     let mut child = program(dir, &arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("starts");
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
+    let mut monitoring = None;
     while !line.contains("listening on tcp") {
         line.clear();
         assert_ne!(stdout.read_line(&mut line).expect("text"), 0);
+        if let Some((_, address)) = line.split_once("http://") {
+            monitoring = address.split_once('/').map(|(address, _)| address.to_owned());
+        }
     }
     let port = line.trim_end().rsplit(':').next().expect("a port").parse().expect("a port");
-    (child, stdout, port)
+    Launched { child, stdout, port, monitoring }
 }
 
 /// Subscribes with `filters` filters; the reason codes.

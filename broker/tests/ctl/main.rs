@@ -2,6 +2,7 @@
 
 mod broker;
 mod lists;
+mod monitoring;
 mod settings;
 
 use broker::{Broker, program};

@@ -1,0 +1,70 @@
+//! The monitoring port of the real program, asked by hand.
+
+use crate::PATIENCE;
+use crate::broker::Broker;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+const FILE: &str = "ringmq.monitoring_bind = \"127.0.0.1:0\"";
+
+/// What comes back for a request: everything up to the end of the connection.
+fn ask(broker: &Broker, request: &str) -> String {
+    let mut stream = TcpStream::connect(broker.monitoring.as_deref().expect("a monitoring port")).expect("accepted");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer, and the end");
+    answer
+}
+
+fn get(broker: &Broker, path: &str) -> String {
+    ask(broker, &format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
+}
+
+#[test]
+fn counters_are_told_to_prometheus() {
+    let broker = Broker::start("prometheus", FILE);
+    let _clients: Vec<_> = (0..5).map(|number| broker.client(&format!("c{number}"))).collect();
+    for path in ["/metrics", "/api/v5/prometheus/stats"] {
+        let by = Instant::now() + PATIENCE;
+        // Shards publish their counters once a second.
+        while !get(&broker, path).contains("\nemqx_connections_count 5\n") {
+            assert!(Instant::now() < by, "{}", get(&broker, path));
+        }
+        let page = get(&broker, path);
+        assert!(page.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4"), "{page}");
+        assert!(page.contains("# TYPE emqx_client_connected counter\nemqx_client_connected 5\n"), "{page}");
+        assert!(page.contains("\nringmq_uptime_seconds "), "{page}");
+    }
+    let head = ask(&broker, "HEAD /metrics HTTP/1.1\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+#[test]
+fn it_says_whether_the_broker_works() {
+    let broker = Broker::start("status", FILE);
+    for path in ["/status", "/api/v5/status"] {
+        let told = get(&broker, path);
+        assert!(told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with("\r\n\r\nringmq is running\n"), "{told}");
+    }
+    assert!(get(&broker, "/status?format=json").contains(r#""app_status":"running","broker_status":"started""#));
+}
+
+#[test]
+fn what_is_no_request_is_refused_and_the_number_of_connections_is_bounded() {
+    let broker = Broker::start("refused", FILE);
+    assert!(get(&broker, "/nothing").starts_with("HTTP/1.1 404 "));
+    assert!(ask(&broker, "DELETE /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    assert!(ask(&broker, "\r\n\0\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    assert!(ask(&broker, &format!("GET / HTTP/1.1\r\na: {}", "x".repeat(8 * 1024))).starts_with("HTTP/1.1 431 "));
+    let address = broker.monitoring.as_deref().expect("a monitoring port");
+    let held: Vec<TcpStream> = (0..16).map(|_| TcpStream::connect(address).expect("accepted")).collect();
+    let mut one_more = TcpStream::connect(address).expect("accepted");
+    one_more.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut answer = String::new();
+    one_more.read_to_string(&mut answer).expect("an answer, and the end");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 15\r\n"), "{answer}");
+    drop(held);
+    assert!(broker.ctl(&["status"]).contains("running"), "the broker goes on");
+}

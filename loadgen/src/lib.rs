@@ -21,6 +21,7 @@ pub mod cli;
 pub mod clock;
 pub mod definition;
 pub mod disturbance;
+pub mod figures;
 pub mod fleet;
 pub mod latency;
 pub mod live;

@@ -221,28 +221,13 @@ fn time_or_dash(micros: Option<u64>) -> String {
     micros.map_or_else(|| "-".into(), time)
 }
 
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::live::Distribution;
 
     #[test]
-    fn numbers_are_for_people() {
-        let numbers = [0, 999, 1000, 1_234_567].map(grouped);
-        assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
+    fn times_have_the_unit_that_suits_them() {
         assert_eq!([7, 1500, 2_500_000].map(time), ["7 us", "1.5 ms", "2.5 s"]);
     }
 

@@ -1,6 +1,7 @@
 //! The progress bar, and the plain lines for pipes.
 
-use super::{grouped, time_or_dash};
+use super::time_or_dash;
+use crate::figures::grouped;
 use crate::live::Snapshot;
 use crate::stage::Phase;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

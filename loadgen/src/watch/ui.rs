@@ -4,7 +4,8 @@
 //! a panic on any thread, and by [`restore`]. Absent: any influence on the run but that.
 
 use super::interrupt::end_at_once;
-use super::{grouped, time_or_dash, warnings};
+use super::{time_or_dash, warnings};
+use crate::figures::grouped;
 use crate::live::Snapshot;
 use crate::stage::Event;
 use crossterm::event::{self, Event as Input, KeyCode, KeyEventKind, KeyModifiers};

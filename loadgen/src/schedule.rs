@@ -22,6 +22,8 @@ pub struct Schedule {
     burst: u64,
     /// Rounds after which nothing is due any more.
     rounds: u64,
+    /// How long the rate grows at first, nanoseconds.
+    ramp_ns: u64,
     /// Global numbers of this thread's publishers, ascending.
     mine: Vec<u32>,
     round: u64,
@@ -52,6 +54,7 @@ impl Schedule {
             publishers: u64::from(publishers),
             burst: 1,
             rounds: u64::MAX,
+            ramp_ns: 0,
             mine,
             round: 0,
             cursor: 0,
@@ -74,6 +77,13 @@ impl Schedule {
         Self { rounds: rounds.unwrap_or(u64::MAX), ..self }
     }
 
+    /// The same, but at first the rate grows in a straight line, from nothing to what was asked for over this time; half
+    /// as many messages are due in it as otherwise.
+    #[must_use]
+    pub fn ramping(self, ramp_ns: u64) -> Self {
+        Self { ramp_ns, ..self }
+    }
+
     /// When message `round` (from 0) of publisher `publisher` (global number) is due.
     #[must_use]
     pub fn due_at(&self, publisher: u32, round: u64) -> u64 {
@@ -83,7 +93,8 @@ impl Schedule {
         };
         // Split into whole seconds and a rest below `rate`, so that the product stays far inside 64 bits.
         let (seconds, rest) = (index / self.rate, index % self.rate);
-        self.start_ns + seconds * NANOS_PER_SECOND + rest * NANOS_PER_SECOND / self.rate
+        let even = seconds * NANOS_PER_SECOND + rest * NANOS_PER_SECOND / self.rate;
+        self.start_ns + if self.ramp_ns == 0 { even } else { ramped(even, self.ramp_ns) }
     }
 
     /// The next message of this thread, whether due or not; `None` if it owns no publisher.
@@ -106,6 +117,16 @@ impl Schedule {
         }
         Some(due)
     }
+}
+
+/// When a message is due with a ramp that would be due at `even` without. While the rate grows, so many messages are due
+/// by `t` as would be by `t * t / (2 * ramp)`; afterwards all are half the ramp later.
+fn ramped(even: u64, ramp_ns: u64) -> u64 {
+    if even >= ramp_ns / 2 {
+        return even + ramp_ns / 2;
+    }
+    // Below the square of the ramp, and so its root below the ramp.
+    (2 * u128::from(even) * u128::from(ramp_ns)).isqrt() as u64
 }
 
 #[cfg(test)]
@@ -167,6 +188,24 @@ mod tests {
         assert_eq!(schedule.due_at(0, 3_000_000), 1_000_000 * NANOS_PER_SECOND);
         let schedule = Schedule::new(0, 7, 1, vec![0]);
         assert_eq!(schedule.due_at(0, 13), NANOS_PER_SECOND + 857_142_857, "thirteen sevenths of a second");
+    }
+
+    #[test]
+    fn a_ramp_grows_in_a_straight_line_and_ends_at_the_rate() {
+        let mut schedule = Schedule::new(7, 1000, 2, vec![0, 1]).ramping(10 * NANOS_PER_SECOND);
+        let mut by_second =
+            |second: u64| std::iter::from_fn(|| schedule.take(7 + second * NANOS_PER_SECOND - 1)).count() as i64;
+        // 1,000 messages a second after 10 s: 50 in the first second, 150 in the second, and so on.
+        for second in 1..=10 {
+            let (count, expected) = (by_second(second), 100 * second as i64 - 50);
+            assert!((count - expected).abs() <= 1, "second {second}: {count} instead of {expected}");
+        }
+        for second in 11..15 {
+            assert_eq!(by_second(second), 1000, "second {second}");
+        }
+        let ramp = 10 * NANOS_PER_SECOND;
+        let times: Vec<u64> = (0..20_000).map(|k| ramped(k * 1_000_000, ramp)).collect();
+        assert!(times.is_sorted() && times[0] == 0 && times[5000] == ramp, "{}", times[5000]);
     }
 
     #[test]

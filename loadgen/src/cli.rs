@@ -6,15 +6,18 @@
 mod common;
 mod ends;
 mod identity;
+mod payload;
 mod traffic;
 mod values;
 
 pub use common::CommonArgs;
 pub use ends::{PubArgs, SubArgs};
 pub use identity::{NamingArgs, WillArgs};
+pub use payload::PayloadArgs;
+pub(crate) use payload::{headers, sizes};
 pub use traffic::{Credit, SpanArgs, TrafficArgs};
 pub use values::CoreList;
-pub(crate) use values::{duration, group, size};
+pub(crate) use values::{duration, group};
 
 use crate::schedule::RATE_MAX;
 use clap::{Args, Parser, Subcommand};
@@ -137,9 +140,9 @@ pub struct RunArgs {
     /// QoS of messages and subscriptions
     #[arg(long, value_name = "0|1|2", value_parser = clap::value_parser!(u8).range(0..=2), help_heading = "Traffic")]
     pub qos: Option<u8>,
-    /// Payload of a message, bytes
-    #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Traffic")]
-    pub size: Option<usize>,
+    /// What is in a message.
+    #[command(flatten)]
+    pub payload: PayloadArgs,
     /// Open loop: messages a second over all publishers
     #[arg(long, value_name = "MSGS", conflicts_with = "window", help_heading = "Traffic",
           value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
@@ -274,7 +277,8 @@ mod tests {
                     --target [::1]:1884 --cores 1,3-4 --driver epoll --pid 1 --pid 2 --json - \
                     --ifaddr 127.0.0.2,127.0.0.3 --clean false --expiry 60";
         let ScenarioArgs::P2p(args) = parse(line).unwrap().scenario else { panic!("not p2p") };
-        assert_eq!((args.pairs, args.traffic.qos, args.traffic.size), (7, 2, 100));
+        assert_eq!((args.pairs, args.traffic.qos), (7, 2));
+        assert_eq!(args.traffic.payload.size, Some(crate::payload::Sizes::One(100)));
         assert_eq!((args.traffic.rate, args.traffic.window), (Some(1000), None));
         assert_eq!((args.traffic.duration.as_millis(), args.traffic.warmup.as_millis()), (1500, 250));
         assert_eq!(args.common.cores, Some(CoreList(vec![1, 3, 4])));
@@ -289,7 +293,11 @@ mod tests {
         for line in [
             "",
             "p2p --qos 3",
-            "p2p --size 15",
+            "p2p --size 0",
+            "p2p --size 9..3",
+            "p2p --payload-file a --payload-template b",
+            "p2p --payload-file a --size 5",
+            "p2p --payload-hdrs time",
             "p2p --pairs 0",
             "p2p --rate 10 --window 4",
             "p2p --mqtt 6",

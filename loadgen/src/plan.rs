@@ -8,6 +8,7 @@ mod draft;
 mod ends;
 mod file;
 mod naming;
+mod payload;
 mod resolve;
 mod settings;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub(crate) use resolve::WINDOW_DEFAULT;
 pub use settings::{Connecting, Generator, Identity, Pace, Traffic};
 
 use crate::disturbance::Disturbance;
+use crate::payload::Headers;
 use crate::scenario::Scenario;
 use crate::simulated::Simulated;
 use draft::Draft;
@@ -34,12 +36,16 @@ pub struct Plan {
     pub scenario: Box<dyn Scenario>,
     /// What is published; `None` if nothing is.
     pub traffic: Option<Traffic>,
+    /// Headers that messages of others begin with; `None` looks for the stamps of other runs.
+    pub received: Option<Headers>,
     /// QoS asked for in subscriptions.
     pub subscription_qos: QoS,
     /// How long to measure.
     pub duration: Duration,
     /// How long to run before measuring.
     pub warmup: Duration,
+    /// How long the load grows before that; where nothing is published, the rate of connections.
+    pub ramp_up: Duration,
     /// How long to wait between the last SUBACK and the first message.
     pub wait: Duration,
     /// How long to wait for missing messages after the last delivery.
@@ -88,6 +94,12 @@ impl Plan {
             Pace::Rate { per_second } if self.live_publishers() > 0 => Some(per_second),
             Pace::Rate { .. } | Pace::Window { .. } => None,
         }
+    }
+
+    /// From the first message to the measurement.
+    #[must_use]
+    pub fn lead_in(&self) -> Duration {
+        if self.traffic.is_some() { self.ramp_up + self.warmup } else { self.warmup }
     }
 
     /// QoS at which messages arrive.

@@ -19,7 +19,7 @@ use crate::definition::presets;
 use crate::fleet::{Context, Directory, Fleet, Lent, Meter, Outcome};
 use crate::live::Monitor;
 use crate::plan::Plan;
-use crate::report::{Findings, Report, Verdict};
+use crate::report::{self, Findings, Report, Verdict};
 use crate::simulated::{self, Broker, Seat};
 use crate::stage::{Event, Stage};
 use crate::watch::{self, Interrupts, Watch};
@@ -27,7 +27,7 @@ use crate::workers::{self, Share};
 use limits::{largest_table, preflight};
 use ringmq_core::machine::ShardId;
 use ringmq_drive::{Control, Links, Options, Setup, links};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -65,7 +65,10 @@ pub fn execute(cli: &Cli) -> Result<Verdict, String> {
         core_affinity::set_for_current(core_affinity::CoreId { id: core });
     }
     let divided = cli.scenario.common().filter(|options| options.processes.is_some() || !options.agents.is_empty());
-    let (plan, findings) = match divided {
+    let (plan, mut findings) = match divided {
+        Some(_) if plan.generator.qoe_log.is_some() => {
+            return Err("--qoe-log works within one process only: leave out --processes and --agents".into());
+        }
         Some(options) => {
             let (plan, findings) = workers::carry_out(cli, options, plan, warnings)?;
             (Arc::new(plan), findings)
@@ -84,6 +87,11 @@ pub fn execute(cli: &Cli) -> Result<Verdict, String> {
                 std::fs::write(&path, text).map_err(|problem| format!("cannot write {path}: {problem}"))?;
             }
         }
+    }
+    if let Some(path) = &plan.generator.qoe_log {
+        let experiences = std::mem::take(&mut findings.experiences);
+        let written = File::create(path).and_then(|file| report::qoe::write(&experiences, file));
+        written.map_err(|problem| format!("--qoe-log {}: {problem}", path.display()))?;
     }
     let report = Report::new(&plan, findings);
     let to_stdout = plan.generator.json.as_deref() == Some(Path::new("-"));
@@ -118,7 +126,7 @@ pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findi
     let stage = Arc::new(Stage::new(threads));
     let control = Control::new(threads).map_err(|problem| format!("cannot set up: {problem}"))?;
     let (events, told) = channel();
-    let size = plan.traffic.as_ref().map_or(0, |traffic| traffic.size);
+    let size = plan.traffic.as_ref().map_or(0, |traffic| traffic.payload.largest());
     let (broker, seats) = plan.simulated.map(|options| Broker::new(threads, options, size)).unzip();
     let mut seats = seats.unwrap_or_default().into_iter();
     let directory = Arc::new(Directory::new(plan));
@@ -158,7 +166,9 @@ pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findi
         sent[*publisher as usize] = *count;
     }
     let (mut verification, mut meter) = (Verification::default(), Meter::default());
+    let mut experiences = Vec::new();
     for mut outcome in outcomes {
+        experiences.append(&mut outcome.experiences);
         let checks = std::mem::replace(&mut outcome.checks, Checks::plain(0));
         verification.add(checks, outcome.streams(), &sent);
         meter.merge(outcome.meter);
@@ -179,6 +189,7 @@ pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findi
         sent_in_all,
         simulated,
         workers: Vec::new(),
+        experiences,
     })
 }
 

@@ -35,7 +35,7 @@ pub struct SecondResult {
     pub sent: u64,
     /// Deliveries.
     pub delivered: u64,
-    /// Half of the deliveries took at most this long, microseconds; `None` if there were none.
+    /// Half of the deliveries took at most this long, microseconds; `None` if no latency is known.
     pub p50_us: Option<u64>,
     /// 99 % took at most this long.
     pub p99_us: Option<u64>,
@@ -80,11 +80,13 @@ impl Series {
         }
     }
 
-    /// Counts a delivery, so long after the start of the measured interval, that took this long.
-    pub fn delivered(&mut self, since_start_ns: u64, latency_ns: u64) {
+    /// Counts a delivery, so long after the start of the measured interval, and how long it took if that is known.
+    pub fn delivered(&mut self, since_start_ns: u64, latency_ns: Option<u64>) {
         if let Some(second) = self.second(since_start_ns) {
             second.delivered += 1;
-            self.current.saturating_record(latency_ns.div_ceil(1000));
+            if let Some(latency_ns) = latency_ns {
+                self.current.saturating_record(latency_ns.div_ceil(1000));
+            }
         }
     }
 
@@ -150,11 +152,11 @@ mod tests {
     fn two_threads_make_one_series_with_gaps_and_whole_seconds_only() {
         let (mut one, mut two) = (Series::default(), Series::default());
         for k in 1..=100 {
-            one.delivered(k * 1000, k * 1000);
-            two.delivered(NANOS_PER_SECOND - 1, k * 1000);
+            one.delivered(k * 1000, Some(k * 1000));
+            two.delivered(NANOS_PER_SECOND - 1, Some(k * 1000));
         }
         for _ in 0..100 {
-            two.delivered(2 * NANOS_PER_SECOND, 5_000_000);
+            two.delivered(2 * NANOS_PER_SECOND, Some(5_000_000));
         }
         one.sent(NANOS_PER_SECOND);
         two.sent(3 * NANOS_PER_SECOND + 1);

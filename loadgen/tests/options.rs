@@ -6,7 +6,7 @@ use ringmq_wire::{Cut, MAX_PACKET_LEN, Packet, Version, cut, decode};
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
-use support::{brokers, generator, run};
+use support::{brokers, generator, run, scratch};
 
 /// How often a `sub` of half a second is tried until a `pub` beside it has got as far as sending.
 const ATTEMPTS: usize = 20;
@@ -107,5 +107,114 @@ fn clients_introduce_themselves_as_asked() {
         let line = format!("conn --clients 1 --mqtt {mqtt} --short-ids --will-topic gone/%c --will-payload bye");
         let will = ("gone/0".into(), b"bye".to_vec(), 1, true);
         assert_eq!(connect(&format!("{line} --will-qos 1 --will-retain")), ("0".into(), Some(will)));
+    }
+}
+
+#[test]
+fn a_scenario_file_gives_clients_their_will() {
+    let file = scratch("toml");
+    let text = "description = \"x\"\nduration = \"1s\"\n[will]\ntopic = \"gone/%c\"\npayload = \"bye\"\nqos = 1\n\
+                retain = true\n[[subscribers]]\ncount = 1\n";
+    std::fs::write(&file, text).unwrap();
+    let found = connect(&format!("run {} --short-ids", file.display()));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(found, ("0".into(), Some(("gone/0".into(), b"bye".to_vec(), 1, true))));
+}
+
+#[test]
+fn the_load_grows_before_it_is_measured() {
+    for broker in brokers() {
+        // Half of a second's messages while the rate grows, and half a second of all.
+        let line = "p2p --pairs 4 --qos 1 --rate 200 --ramp-up 1s --warmup 0s --duration 500ms --drain 5s";
+        let (report, code, errors) = run(line, broker.port);
+        assert!(matches!(code, 0 | 3), "{errors}");
+        assert!((150..250).contains(&report.traffic.sent_in_all), "{} were sent", report.traffic.sent_in_all);
+        assert!((60..140).contains(&report.traffic.sent), "{} were measured", report.traffic.sent);
+        assert_eq!((report.checks.lost, report.scenario.ramp_up_s), (0, 1.0));
+
+        // In a closed loop publishers begin one after the other: at 0, 300 and 600 ms.
+        let begun = Instant::now();
+        let line = "p2p --pairs 3 --window 1 --limit 1 --ramp-up 900ms --duration 60s";
+        let (report, code, errors) = run(line, broker.port);
+        assert_eq!((code, report.checks.delivered), (0, 3), "{errors}");
+        assert!((Duration::from_millis(600)..Duration::from_secs(50)).contains(&begun.elapsed()));
+
+        // The twentieth connection at 40 a second is due after half a second, but after one if the rate has to grow.
+        let line = "conn --clients 20 --connect-rate 40 --ramp-up 1s --duration 10ms";
+        let (report, code, errors) = run(line, broker.port);
+        assert_eq!((code, report.connect.connected), (0, 20), "{errors}");
+        assert!(report.connect.seconds > 0.9, "{:?}", report.connect);
+    }
+}
+
+/// The log of a run with these options: a line a client, by columns.
+fn qoe_log(line: &str, port: u16) -> Vec<Vec<String>> {
+    let file = scratch("csv");
+    let (_, code, errors) = run(&format!("{line} --qoe-log {}", file.display()), port);
+    assert!(matches!(code, 0 | 3), "{errors}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(lines.next().unwrap()[0], "client_id");
+    lines.collect()
+}
+
+#[test]
+fn each_client_has_a_line_in_the_log() {
+    for broker in brokers() {
+        let line = "p2p --pairs 3 --qos 1 --rate 60 --limit 5 --duration 60s --client-id-prefix x";
+        let mut lines = qoe_log(line, broker.port);
+        lines.sort();
+        let names: Vec<&str> = lines.iter().map(|line| line[0].as_str()).collect();
+        assert_eq!(names, ["xp0", "xp1", "xp2", "xs0", "xs1", "xs2"]);
+        for line in &lines {
+            let times =
+                |columns: &[usize]| -> Vec<f64> { columns.iter().map(|at| line[*at].parse().unwrap()).collect() };
+            let [tcp, connack, connect] = times(&[1, 2, 3])[..] else { unreachable!() };
+            assert!(tcp > 0.0 && connack > 0.0 && connect >= tcp.max(connack), "{line:?}");
+            if line[0].starts_with("xp") {
+                let nothing = ["", "5", "0", "", "", "0"];
+                assert_eq!(line[4..], nothing, "a publisher sends and receives nothing");
+                continue;
+            }
+            assert_eq!((line[5].as_str(), line[6].as_str(), line[9].as_str()), ("", "5", "0"), "{line:?}");
+            let [subscribe, mean, max] = times(&[4, 7, 8])[..] else { unreachable!() };
+            assert!(subscribe > 0.0 && 0.0 < mean && mean <= max, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn the_log_counts_what_was_lost_and_what_others_sent() {
+    let file = scratch("toml");
+    let text = "description = \"x\"\nduration = \"1s\"\nwarmup = \"0s\"\n[messages]\nqos = 1\nrate_per_publisher = 20\n\
+                [[publishers]]\ncount = 2\ntopic = \"a/%i\"\n[[subscribers]]\ncount = 2\nfilters = [\"a/%i\"]\n\
+                disturb = { kind = \"reconnect\", at = \"200ms\", share = 0.5 }\n";
+    std::fs::write(&file, text).unwrap();
+    for broker in brokers() {
+        let mut lines = qoe_log(&format!("run {} --client-id-prefix y", file.display()), broker.port);
+        lines.sort();
+        let lost: Vec<(&str, &str)> = lines.iter().map(|line| (line[0].as_str(), line[9].as_str())).collect();
+        assert_eq!(lost, [("yp0", "0"), ("yp1", "0"), ("ys0", "1"), ("ys1", "0")]);
+
+        let line = "pub --publishers 2 --topic log/%i --interval 10ms --duration 60s";
+        let mut sender = generator(line, broker.port).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let heard = (0..ATTEMPTS).any(|_| {
+            let lines = qoe_log("sub --subscribers 1 --topic log/+ --duration 500ms", broker.port);
+            lines[0][6].parse::<u64>().unwrap() > 0 && lines[0][7].parse::<f64>().is_ok()
+        });
+        sender.kill().unwrap();
+        sender.wait().unwrap();
+        assert!(heard, "no latency of another process's messages");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn a_log_that_cannot_be_is_refused_before_anything_is_opened() {
+    for line in ["p2p --qoe-log /no/such/folder/x", "p2p --processes 2 --qoe-log /dev/null"] {
+        let output = generator(line, 1).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && errors.contains("--qoe-log"), "{errors}");
     }
 }

@@ -14,7 +14,7 @@ mod tally;
 mod tests;
 mod verification;
 
-pub use tally::Tally;
+pub use tally::{Tally, Unmade};
 pub use verification::{Digest, Verification};
 
 use bitmap::Bitmap;
@@ -194,6 +194,18 @@ impl Checks {
     /// Counts the losses of these streams apart.
     pub fn tolerate(&mut self, streams: Range<usize>) {
         self.tolerated.push(streams);
+    }
+
+    /// Makes a stream of another program's messages, of which this number is the first.
+    pub fn open(&mut self, first: u64) -> usize {
+        self.next.push(first);
+        self.next.len() - 1
+    }
+
+    /// Counts a message of another program in a run that sends nothing.
+    pub fn record_foreign(&mut self, is_numbered: bool) {
+        self.tally.foreign += 1;
+        self.tally.unnumbered += u64::from(!is_numbered);
     }
 
     /// Counts a message whose payload is not what this run sends.

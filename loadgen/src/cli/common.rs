@@ -88,6 +88,11 @@ pub struct CommonArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Connecting")]
     pub ifaddr: Vec<IpAddr>,
 
+    /// How long the load grows in a straight line before --warmup: messages a second (--rate), or publishers (--window);
+    /// in `conn` and `sub` connections a second up to --connect-rate [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Traffic")]
+    pub ramp_up: Option<Duration>,
+
     /// Cores to run on, one pinned thread each: 1 or 2,4-7. Without, one thread that is not pinned
     #[arg(long, value_name = "LIST", value_parser = cores, help_heading = "Generator")]
     pub cores: Option<CoreList>,
@@ -117,6 +122,9 @@ pub struct CommonArgs {
     /// Write each latency's whole distribution to PREFIX.NAME.hgrm, milliseconds, for HdrHistogram's plotting tools
     #[arg(long, value_name = "PREFIX", help_heading = "Generator")]
     pub hgrm: Option<String>,
+    /// Write what each client experienced to FILE when the run is over, as CSV, one line a client
+    #[arg(long, value_name = "FILE", help_heading = "Generator")]
+    pub qoe_log: Option<PathBuf>,
     /// No progress and no table; problems are still reported
     #[arg(long, short, help_heading = "Generator")]
     pub quiet: bool,

@@ -1,8 +1,10 @@
 //! Options of `pub` and `sub`, which are one end of a conversation each; the other may be any MQTT client.
 
+use super::payload::headers;
 use super::traffic::TrafficArgs;
 use super::values::{duration, filter, group, topic};
 use super::{CommonArgs, TOPICS_MAX};
+use crate::payload::Headers;
 use clap::{ArgAction, Args};
 use std::time::Duration;
 
@@ -45,6 +47,10 @@ pub struct SubArgs {
     /// QoS of the subscriptions
     #[arg(long, value_name = "0|1|2", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub qos: u8,
+    /// Headers that the messages begin with: stamp, cnt64, ts, as in `pub`; from ts follows the latency, from cnt64 loss,
+    /// duplicates and order of each topic. Without, the stamps of other runs of this generator are looked for
+    #[arg(long, value_name = "LIST", value_parser = headers)]
+    pub payload_hdrs: Option<Headers>,
     /// How long to count once all have subscribed: 10s, 500ms, 2m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub duration: Duration,

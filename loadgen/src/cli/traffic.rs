@@ -1,6 +1,7 @@
 //! Options of scenarios with messages: what is sent, and how fast.
 
-use super::values::{duration, size};
+use super::payload::PayloadArgs;
+use super::values::duration;
 use crate::schedule::RATE_MAX;
 use clap::builder::ArgPredicate;
 use clap::{Args, ValueEnum};
@@ -16,9 +17,9 @@ pub struct TrafficArgs {
     /// QoS of the subscriptions, if not that of the messages
     #[arg(long, value_name = "0|1|2", value_parser = clap::value_parser!(u8).range(0..=2))]
     pub sub_qos: Option<u8>,
-    /// Payload of a message, bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = size)]
-    pub size: usize,
+    /// What is in a message.
+    #[command(flatten)]
+    pub payload: PayloadArgs,
     /// Open loop: messages a second over all publishers
     #[arg(long, value_name = "MSGS", conflicts_with = "window",
           value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
@@ -57,9 +58,9 @@ pub struct SpanArgs {
     /// Messages per publisher, those of --warmup included; the measurement ends with the last or with --duration
     #[arg(long, value_name = "MSGS", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-    /// How long to wait between the last SUBACK and the first message
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
-    pub wait_before_publishing: Duration,
+    /// How long to wait between the last SUBACK and the first message [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub wait_before_publishing: Option<Duration>,
 }
 
 /// What ends a message's time in the window of a closed loop.

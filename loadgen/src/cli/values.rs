@@ -1,6 +1,5 @@
 //! How values of options are read. Scenario files write theirs the same way.
 
-use crate::payload::{COMPACT_HEADER_BYTES, PAYLOAD_BYTES_MAX};
 use crate::scenario::{check_filter, check_topic};
 use std::time::Duration;
 
@@ -48,14 +47,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = number.parse().map_err(|_| format!("`{text}` is not a time such as 10s or 500ms"))?;
     Duration::try_from_secs_f64(number * seconds).map_err(|problem| problem.to_string())
-}
-
-pub(crate) fn size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(size) if (COMPACT_HEADER_BYTES..=PAYLOAD_BYTES_MAX).contains(&size) => Ok(size),
-        Ok(_) => Err(format!("must be {COMPACT_HEADER_BYTES} to {PAYLOAD_BYTES_MAX}: the checks need a header")),
-        Err(problem) => Err(format!("{problem}")),
-    }
 }
 
 pub(crate) fn group(text: &str) -> Result<String, String> {

@@ -13,9 +13,11 @@ pub(crate) use values::time;
 
 use crate::cli::Credit;
 use crate::disturbance::{Disturb, Disturbance};
+use crate::payload::{Headers, Sizes};
 use crate::scenario::{PublisherGroup, SubscriberGroup};
 use ringmq_wire::{QoS, Version};
 use serde::Deserialize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Largest scenario file read, bytes.
@@ -42,12 +44,22 @@ pub struct Definition {
     /// Connections opened a second, over all clients.
     #[serde(default, deserialize_with = "values::connect_rate")]
     pub connect_rate: Option<u64>,
+    /// How long the load grows in a straight line before the warm-up; without messages, the rate of connections.
+    #[serde(default, deserialize_with = "values::some_time")]
+    pub ramp_up: Option<Duration>,
+    /// How long to wait between the last SUBACK and the first message.
+    #[serde(default, deserialize_with = "values::time")]
+    pub wait_before_publishing: Duration,
+    /// Where each client's experience is written to, relative to the working directory.
+    pub qoe_log: Option<PathBuf>,
+    /// The will of every client.
+    pub will: Option<Will>,
     /// How long to measure: `"30m"`. Required.
     #[serde(deserialize_with = "values::time")]
     pub duration: Duration,
-    /// How long to send before measuring.
-    #[serde(default = "values::warmup_default", deserialize_with = "values::time")]
-    pub warmup: Duration,
+    /// How long to send before measuring; 2 s if absent, or not at all with a limit.
+    #[serde(default, deserialize_with = "values::some_time")]
+    pub warmup: Option<Duration>,
     /// After the last message, how long without any delivery until the rest counts as lost.
     #[serde(default = "values::drain_default", deserialize_with = "values::time")]
     pub drain: Duration,
@@ -68,21 +80,49 @@ pub struct Messages {
     /// QoS of the messages.
     #[serde(default, deserialize_with = "values::qos")]
     pub qos: QoS,
-    /// Payload, bytes.
-    #[serde(default = "values::size_default", deserialize_with = "values::payload_size")]
-    pub size: usize,
+    /// Payload, bytes, headers included: a number, `"16..1024"`, or `"16:90,1024:9"`; 64 if absent.
+    #[serde(default, deserialize_with = "values::payload_size")]
+    pub size: Option<Sizes>,
+    /// File whose bytes are the payload, beside the scenario file.
+    pub payload_file: Option<PathBuf>,
+    /// Text of the payload, with placeholders.
+    pub payload_template: Option<String>,
+    /// Headers ahead of the payload: `"stamp"`, `"cnt64,ts"`, `"none"`.
+    #[serde(default, deserialize_with = "values::payload_headers")]
+    pub payload_headers: Option<Headers>,
     /// Open loop: messages a second of each publisher.
     #[serde(default, deserialize_with = "values::rate")]
     pub rate_per_publisher: Option<f64>,
     /// Open loop: messages that every publisher sends at once, all publishers together; 1 spreads them evenly.
     #[serde(default = "values::one", deserialize_with = "values::count")]
     pub burst: u32,
+    /// Messages of each publisher, those of the warm-up included; the run ends with the last, or with its duration.
+    #[serde(default, deserialize_with = "values::limit")]
+    pub limit: Option<u64>,
     /// Closed loop: messages in flight per publisher.
     #[serde(default, deserialize_with = "values::window")]
     pub window: Option<u32>,
     /// Closed loop: what ends a message's time in the window: `"ack"`, `"delivery"` or `"both"`.
     #[serde(default, deserialize_with = "values::credit")]
     pub credit: Option<Credit>,
+    /// RETAIN.
+    #[serde(default)]
+    pub retain: bool,
+}
+
+/// The will of every client.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Will {
+    /// Template of its topic. Required.
+    #[serde(deserialize_with = "values::topic")]
+    pub topic: String,
+    /// Its payload.
+    #[serde(default)]
+    pub payload: String,
+    /// Its QoS.
+    #[serde(default, deserialize_with = "values::qos")]
+    pub qos: QoS,
     /// RETAIN.
     #[serde(default)]
     pub retain: bool,
@@ -159,6 +199,9 @@ impl Definition {
             Some(_) if self.publishers.is_empty() => return Err("[messages] without [[publishers]]".into()),
             Some(Messages { rate_per_publisher: Some(_), window: Some(_), .. }) => {
                 return Err("[messages]: rate_per_publisher and window exclude each other".into());
+            }
+            Some(Messages { payload_file: Some(_), payload_template: Some(_), .. }) => {
+                return Err("[messages]: payload_file and payload_template exclude each other".into());
             }
             Some(Messages { burst: 2.., rate_per_publisher: None, .. }) => {
                 return Err("[messages]: burst belongs to a rate_per_publisher".into());

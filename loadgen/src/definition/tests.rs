@@ -22,8 +22,8 @@ filters = ["a/%i"]
 fn a_file_is_read_with_its_defaults() {
     let definition = Definition::read("x.toml", GOOD).unwrap();
     let messages = definition.messages.as_ref().unwrap();
-    assert_eq!((messages.qos, messages.size, messages.rate_per_publisher), (QoS::AtLeastOnce, 64, Some(2.0)));
-    assert_eq!((definition.duration, definition.warmup), (Duration::from_secs(1), Duration::from_secs(2)));
+    assert_eq!((messages.qos, &messages.size, messages.rate_per_publisher), (QoS::AtLeastOnce, &None, Some(2.0)));
+    assert_eq!((definition.duration, definition.warmup), (Duration::from_secs(1), None));
     assert_eq!((definition.mqtt, definition.keep_alive_s), (None, None));
 }
 
@@ -46,8 +46,14 @@ fn what_is_wrong_is_told_with_its_line() {
         ("filters = [\"a/%i\"]", "filters = [\"a/%x\"]", "x.toml:14:", "after %"),
         ("duration = \"1s\"", "duration = \"1x\"", "x.toml:2:", "unknown unit"),
         ("duration = \"1s\"", "duration = ", "x.toml:2:", ""),
+        ("duration = \"1s\"", "duration = \"1s\"\n[will]\nqos = 1", "x.toml:3:", "topic"),
+        ("duration = \"1s\"", "duration = \"1s\"\nramp_up = 3", "x.toml:3:", "string"),
+        ("rate_per_publisher = 2", "limit = 0", "x.toml:6:", "must be 1 to"),
         ("rate_per_publisher = 2", "rate_per_publisher = -1", "x.toml:6:", "a rate is"),
-        ("rate_per_publisher = 2", "size = 15", "x.toml:6:", "must be 16"),
+        ("rate_per_publisher = 2", "size = 0", "x.toml:6:", "size of 1 to"),
+        ("rate_per_publisher = 2", "size = \"9..3\"", "x.toml:6:", "below the second"),
+        ("rate_per_publisher = 2", "payload_headers = \"time\"", "x.toml:6:", "none of stamp"),
+        ("rate_per_publisher = 2", "payload_file = \"a\"\npayload_template = \"b\"", "x.toml: ", "exclude each other"),
         ("rate_per_publisher = 2", "rate_per_publisher = 2\nwindow = 3", "x.toml: ", "exclude each other"),
         ("rate_per_publisher = 2", "credit = \"ack\"", "x.toml: ", "belongs to a window"),
         ("rate_per_publisher = 2", "burst = 2", "x.toml: ", "belongs to a rate"),

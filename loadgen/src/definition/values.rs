@@ -2,12 +2,14 @@
 //!
 //! Absent: keys, and what they mean together.
 
-use crate::cli::{Credit, duration, group, size};
+use crate::cli::{Credit, duration, group, headers, sizes};
+use crate::payload::{Headers, Sizes};
 use crate::scenario::{check_filter, check_topic};
 use crate::schedule::RATE_MAX;
 use ringmq_wire::{QoS, Version};
-use serde::de::Error as _;
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::fmt;
 use std::time::Duration;
 
 /// Most clients of one group.
@@ -22,14 +24,6 @@ pub(super) const fn yes() -> bool {
 
 pub(super) const fn one() -> u32 {
     1
-}
-
-pub(super) const fn size_default() -> usize {
-    64
-}
-
-pub(super) const fn warmup_default() -> Duration {
-    Duration::from_secs(2)
 }
 
 pub(super) const fn drain_default() -> Duration {
@@ -49,6 +43,14 @@ pub(crate) fn time<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::E
     duration(&String::deserialize(value)?).map_err(D::Error::custom)
 }
 
+pub(super) fn some_time<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
+    time(value).map(Some)
+}
+
+pub(super) fn limit<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
+    within(value, u64::MAX).map(Some)
+}
+
 pub(super) fn qos<'de, D: Deserializer<'de>>(value: D) -> Result<QoS, D::Error> {
     let number = u8::deserialize(value)?;
     QoS::from_bits(number).ok_or_else(|| D::Error::custom("a QoS is 0, 1 or 2"))
@@ -58,8 +60,35 @@ pub(super) fn some_qos<'de, D: Deserializer<'de>>(value: D) -> Result<Option<QoS
     qos(value).map(Some)
 }
 
-pub(super) fn payload_size<'de, D: Deserializer<'de>>(value: D) -> Result<usize, D::Error> {
-    size(&u64::deserialize(value)?.to_string()).map_err(D::Error::custom)
+/// A number, or a text for more sizes than one.
+struct SizesVisitor;
+
+impl Visitor<'_> for SizesVisitor {
+    type Value = Sizes;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a number of bytes, or \"16..1024\", or \"16:90,1024:9\"")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Sizes, E> {
+        sizes(&number.to_string()).map_err(E::custom)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Sizes, E> {
+        sizes(&number.to_string()).map_err(E::custom)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Sizes, E> {
+        sizes(text).map_err(E::custom)
+    }
+}
+
+pub(super) fn payload_size<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Sizes>, D::Error> {
+    value.deserialize_any(SizesVisitor).map(Some)
+}
+
+pub(super) fn payload_headers<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Headers>, D::Error> {
+    headers(&String::deserialize(value)?).map(Some).map_err(D::Error::custom)
 }
 
 pub(super) fn rate<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {

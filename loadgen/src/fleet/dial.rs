@@ -74,6 +74,9 @@ impl Fleet {
             client.conn = conn.0;
             client.state = if client.state == State::Away { State::Returning } else { State::Greeting };
         }
+        // Whoever comes back has lost a connection, and a second one ends the first.
+        let has_lost = is_second || client.state == State::Returning;
+        let tcp_ns = now.saturating_sub(client.due_ns);
         client.asked_ns = now;
         client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
         Connect {
@@ -92,6 +95,10 @@ impl Fleet {
             },
         }
         .encode(fx.outbox.buffer(conn));
+        self.experience(index, |experience| match has_lost {
+            true => experience.disconnects += 1,
+            false => experience.tcp_ns = Some(tcp_ns),
+        });
     }
 
     /// TCP could not be connected.
@@ -136,9 +143,13 @@ impl Fleet {
         // [MQTT-3.1.2-21]: the server's value wins.
         client.keep_alive = properties.server_keep_alive.unwrap_or(client.keep_alive);
         self.sweep.keep_alive(client.keep_alive);
-        self.meter.connect.record(now.saturating_sub(client.due_ns));
-        self.meter.connack.record(now.saturating_sub(client.asked_ns));
-        self.gauge.connected(now.saturating_sub(client.due_ns));
+        let (connect_ns, connack_ns) = (now.saturating_sub(client.due_ns), now.saturating_sub(client.asked_ns));
+        self.meter.connect.record(connect_ns);
+        self.meter.connack.record(connack_ns);
+        self.gauge.connected(connect_ns);
+        self.experience(index, |experience| {
+            (experience.connect_ns, experience.connack_ns) = (Some(connect_ns), Some(connack_ns));
+        });
         self.meter.connected += 1;
         self.open += 1;
         self.settle_dial();
@@ -184,6 +195,8 @@ impl Fleet {
     pub(super) fn lose(&mut self, index: usize, why: String, fx: &mut Effects) {
         self.meter.error(why);
         self.give_up(index, fx);
+        let had_connection = self.clients[index].conn != NO_CONNECTION;
+        self.experience(index, |experience| experience.disconnects += u32::from(had_connection));
         match self.clients[index].state {
             State::Waiting | State::Away | State::Returning | State::Gone => {}
             State::Dialling | State::Greeting => self.settle_dial(),

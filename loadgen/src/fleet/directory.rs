@@ -3,13 +3,17 @@
 //! Absent: anything that changes while messages flow.
 
 use crate::clock::Clock;
+use crate::disturbance::nanos;
 use crate::live::Live;
+use crate::payload::{Clocks, Kind, UNMARKED, clock_mark};
 use crate::plan::Plan;
 use crate::stage::{Event, Stage};
 use crate::workers::Share;
 use ringmq_core::machine::ShardId;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::SystemTime;
 
 /// Which thread runs a publisher, and under which number there.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +29,8 @@ pub struct Directory {
     pub(super) share: Share,
     /// By publisher; those of other processes have none: nothing that is looked up here crosses processes.
     homes: Vec<Option<Home>>,
+    /// Who publishes to a topic, where messages do not say it.
+    by_topic: HashMap<String, u32>,
 }
 
 impl Directory {
@@ -44,7 +50,19 @@ impl Directory {
             counts[thread as usize] += 1;
             share.has(thread).then(|| Home { thread: ShardId((thread as usize - share.first) as u8), local })
         };
-        Self { share, homes: (0..plan.scenario.publishers()).map(home).collect() }
+        let publishers = 0..plan.scenario.publishers();
+        let is_silent = plan.traffic.as_ref().is_some_and(|traffic| !traffic.payload.headers.has(Kind::Stamp));
+        let by_topic = if is_silent && plan.scenario.subscribers() > 0 {
+            publishers.clone().map(|publisher| (plan.topic(publisher), publisher)).collect()
+        } else {
+            HashMap::new()
+        };
+        Self { share, homes: publishers.map(home).collect(), by_topic }
+    }
+
+    /// Who publishes to a topic, where messages do not say it.
+    pub(super) fn publisher_of(&self, topic: &str) -> Option<u32> {
+        self.by_topic.get(topic).copied()
     }
 
     /// Where a publisher runs; `None` if that is another process.
@@ -68,4 +86,15 @@ pub struct Context {
     pub clock: Clock,
     /// The way to the main thread.
     pub events: Sender<Event>,
+}
+
+impl Context {
+    /// What the clocks outside show when the run's shows 0. Only a run within one process is on one host for certain, so
+    /// that others can read the times in its stamps.
+    pub(super) fn clocks(&self) -> Clocks {
+        let share = self.directory.share;
+        let mark = if share.threads == share.total { clock_mark() } else { UNMARKED };
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Clocks { monotonic_ns: self.clock.zero_ns(), mark, unix_ns: nanos(unix).saturating_sub(self.clock.now()) }
+    }
 }

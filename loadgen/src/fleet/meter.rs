@@ -53,6 +53,9 @@ pub struct Meter {
     pub unsent: u64,
     /// Times a closed loop had to be restarted after a second without any delivery.
     pub stalls: u64,
+    /// Messages of other programs whose time was still to come: clocks do not agree.
+    #[serde(default)]
+    pub from_the_future: u64,
     /// PINGREQs sent.
     pub pings: u64,
     /// Time of turns with input or output, nanoseconds of the measured interval.
@@ -121,6 +124,7 @@ impl Meter {
             (&mut self.held_back, other.held_back),
             (&mut self.unsent, other.unsent),
             (&mut self.stalls, other.stalls),
+            (&mut self.from_the_future, other.from_the_future),
             (&mut self.pings, other.pings),
             (&mut self.busy_ns, other.busy_ns),
             (&mut self.idle_ns, other.idle_ns),

@@ -15,10 +15,11 @@
 //! | `receive` | cutting frames, deliveries and the subscriber's acknowledgements |
 //! | `ordeal` | which clients are disturbed, and when |
 //! | `disturb` | lost connections, changing subscriptions, pauses |
+//! | `strangers` | messages of other programs |
 //! | `retain` | storing retained messages, and getting them |
 //! | `takeover` | second connections |
 //! | `idle` | keep-alive and stalled windows |
-//! | `meter`, `disturbance_counts` | what is measured |
+//! | `meter`, `disturbance_counts`, `experience` | what is measured |
 //!
 //! Absent: reconnecting unasked. A connection that is lost without the scenario's doing is an error of the run.
 
@@ -27,6 +28,7 @@ mod dial;
 mod directory;
 mod disturb;
 mod disturbance_counts;
+mod experience;
 mod idle;
 mod machine;
 mod meter;
@@ -35,6 +37,7 @@ mod outcome;
 mod publish;
 mod receive;
 mod retain;
+mod strangers;
 mod subscribe;
 mod takeover;
 #[cfg(test)]
@@ -42,6 +45,7 @@ mod tests;
 
 pub use directory::{Context, Directory};
 pub use disturbance_counts::DisturbanceCounts;
+pub use experience::{ClientExperience, Experience};
 pub use machine::Lent;
 pub use meter::Meter;
 pub use outcome::Outcome;
@@ -50,7 +54,7 @@ use crate::checks::Checks;
 use crate::clock::NANOS_PER_MILLI;
 use crate::disturbance::nanos;
 use crate::live::{Counters, Gauge};
-use crate::payload::Template;
+use crate::payload::{Maker, Strangers};
 use crate::plan::Pace;
 use crate::schedule::Schedule;
 use crate::stage::{Account, Event, Phase};
@@ -61,6 +65,7 @@ use retain::Awaited;
 use ringmq_core::machine::{CloseHow, Command, Effects, ShardId, Time};
 use ringmq_wire::{Disconnect, MAX_PACKET_LEN, ReasonCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Clients that are disconnected in one turn, so that a turn stays short.
 const DISCONNECTS_PER_TURN: usize = 1000;
@@ -87,7 +92,8 @@ struct Queue {
 pub struct Fleet {
     cx: Context,
     thread: ShardId,
-    template: Template,
+    maker: Maker,
+    strangers: Strangers,
     /// Longest frame accepted, bytes.
     largest_frame: u32,
     /// Messages after which each publisher is done.
@@ -103,6 +109,8 @@ pub struct Fleet {
     checks: Checks,
     meter: Meter,
     gauge: Gauge,
+    /// By client; empty if there is to be no log.
+    experiences: Vec<Experience>,
 
     phase: Phase,
     /// The phase's work is done and reported.
@@ -120,6 +128,8 @@ pub struct Fleet {
     /// Messages sent in all of the run.
     sent: u64,
     schedule: Option<Schedule>,
+    /// Closed loop: publishers that have begun to send, or need not.
+    begun: usize,
     pace: Pace,
     account: Account,
     ordeals: Ordeals,
@@ -181,19 +191,26 @@ impl Fleet {
             subscribers.iter().map(|subscriber| Awaited::new(&subscriber.sources, live)).collect()
         };
         let keep_alive = plan.identity.keep_alive;
+        let experiences = match plan.generator.qoe_log {
+            Some(_) => vec![Experience::default(); publishers.len() + subscribers.len()],
+            None => Vec::new(),
+        };
         let clients = (0..publishers.len() + subscribers.len()).map(|_| Client::new(keep_alive)).collect();
-        let (template, largest_frame) = match &plan.traffic {
+        let clocks = cx.clocks();
+        let (maker, largest_frame) = match &plan.traffic {
             Some(traffic) => {
-                (Template::new(plan.run, traffic.size), (traffic.size + PACKET_BYTES_BESIDES_PAYLOAD) as u32)
+                let largest = traffic.payload.largest() + PACKET_BYTES_BESIDES_PAYLOAD;
+                (Maker::new(plan.run, &traffic.payload, clocks), largest as u32)
             }
-            None => (Template::of_nothing(), MAX_PACKET_LEN),
+            None => (Maker::of_nothing(clocks), MAX_PACKET_LEN),
         };
         let limit = plan.traffic.as_ref().and_then(|traffic| traffic.limit).unwrap_or(u64::MAX);
         let pace = plan.traffic.as_ref().map_or(Pace::Rate { per_second: 1 }, |traffic| traffic.pace);
         Self {
             thread: ShardId(thread as u8),
-            sequence_end: template.sequence_end().min(limit),
-            template,
+            sequence_end: maker.sequence_end().min(limit),
+            maker,
+            strangers: Strangers::new(plan.received.as_ref(), clocks),
             largest_frame,
             done: 0,
             clients,
@@ -205,6 +222,7 @@ impl Fleet {
                 disturbances: vec![DisturbanceCounts::default(); plan.disturbances.len()],
                 ..Meter::default()
             },
+            experiences,
             gauge: Gauge::new(Arc::clone(&cx.live), thread),
             phase: Phase::Prepare,
             reached: false,
@@ -217,6 +235,7 @@ impl Fleet {
             granted: 0,
             sent: 0,
             schedule: None,
+            begun: 0,
             pace,
             account: Account::default(),
             ordeals,
@@ -263,6 +282,7 @@ impl Fleet {
             Phase::Subscribe => self.subscribe(now, fx),
             Phase::Traffic => {
                 self.send_due(fx);
+                self.begin_publishers(now, fx);
                 self.disturb(now, fx);
                 if self.open == 0 && self.ordeals.under_way == 0 && !self.clients.is_empty() && !self.reached {
                     self.reached = true;
@@ -309,10 +329,13 @@ impl Fleet {
             Phase::Connect => {
                 let everyone = (0..self.clients.len()).map(|client| self.global(client)).collect();
                 let rate = self.cx.plan.connecting.rate;
-                self.connect_schedule = rate.map(|rate| Schedule::new(start, rate, self.cx.plan.clients(), everyone));
+                // With messages it is their rate that grows.
+                let ramp_up = if self.cx.plan.traffic.is_none() { self.cx.plan.ramp_up } else { Duration::ZERO };
+                let even = rate.map(|rate| Schedule::new(start, rate, self.cx.plan.clients(), everyone));
+                self.connect_schedule = even.map(|schedule| schedule.ramping(nanos(ramp_up)));
             }
             Phase::Traffic => {
-                self.traffic_ns = start.saturating_add(nanos(self.cx.plan.warmup));
+                self.traffic_ns = start.saturating_add(nanos(self.cx.plan.lead_in()));
                 self.start_traffic(start, now, fx);
             }
             Phase::Drain => self.stop_traffic(),

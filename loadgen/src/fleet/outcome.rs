@@ -2,7 +2,7 @@
 //!
 //! Absent: the verdict, which needs the outcomes of all fleets.
 
-use super::{Fleet, Meter};
+use super::{ClientExperience, Fleet, Meter};
 use crate::checks::Checks;
 use crate::scenario::Sources;
 
@@ -17,6 +17,8 @@ pub struct Outcome {
     pub checks: Checks,
     /// Everything else.
     pub meter: Meter,
+    /// What each client went through, if there is to be a log.
+    pub experiences: Vec<ClientExperience>,
 }
 
 impl Outcome {
@@ -34,6 +36,7 @@ impl Fleet {
     pub fn into_outcome(mut self) -> Outcome {
         self.checks.lose(self.awaited.iter().map(|awaited| awaited.missing() as u64).sum());
         Outcome {
+            experiences: self.take_experiences(),
             sent: self.publishers.iter().map(|publisher| (publisher.global, publisher.sequence)).collect(),
             subscribers: self
                 .subscribers

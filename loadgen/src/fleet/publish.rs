@@ -8,6 +8,7 @@ use super::Fleet;
 use super::client::{Publisher, Step};
 use super::directory::Home;
 use crate::clock::NANOS_PER_MILLI;
+use crate::disturbance::nanos;
 use crate::plan::Pace;
 use crate::schedule::Schedule;
 use crate::stage::{Event, Phase};
@@ -19,6 +20,28 @@ const CREDIT_BYTES: usize = 8;
 
 /// Most scheduled messages handled in one turn, so that input is not starved when the generator is behind.
 const DUE_PER_TURN: usize = 1024;
+
+/// A message as publishers send it: without properties, and never a repetition.
+pub(super) fn message<'a>(
+    qos: QoS,
+    retain: bool,
+    topic: &'a [u8],
+    packet_id: u16,
+    payload: &'a [u8],
+) -> PublishOut<'a> {
+    PublishOut {
+        qos,
+        retain,
+        dup: false,
+        topic,
+        packet_id,
+        expiry: None,
+        alias: None,
+        subscription_ids: &[],
+        properties: &[],
+        payload,
+    }
+}
 
 impl Fleet {
     /// Begins to send.
@@ -33,15 +56,30 @@ impl Fleet {
                     return;
                 }
                 let schedule = Schedule::new(start_ns, per_second, publishers, mine);
-                self.schedule = Some(schedule.in_bursts(traffic.burst).with_rounds(traffic.limit));
+                self.schedule = Some(
+                    schedule.in_bursts(traffic.burst).with_rounds(traffic.limit).ramping(nanos(self.cx.plan.ramp_up)),
+                );
             }
-            Pace::Window { .. } => {
-                for local in 0..self.publishers.len() {
-                    if self.publishers[local].global < self.cx.plan.live_publishers() {
-                        self.pump(local, now, fx);
-                    }
+            Pace::Window { .. } => self.begin_publishers(now, fx),
+        }
+    }
+
+    /// Closed loop: lets publishers begin, all at once or one after the other over the time of the ramp.
+    pub(super) fn begin_publishers(&mut self, now: u64, fx: &mut Effects) {
+        if !matches!(self.pace, Pace::Window { .. }) {
+            return;
+        }
+        let (all, start_ns) = (u64::from(self.cx.plan.live_publishers()), self.cx.stage.phase_start());
+        let ramp_ns = u128::from(nanos(self.cx.plan.ramp_up));
+        while let Some(global) = self.publishers.get(self.begun).map(|publisher| u64::from(publisher.global)) {
+            if global < all {
+                let wait_ns = (ramp_ns * u128::from(global) / u128::from(all)) as u64;
+                if ramp_ns > 0 && now < start_ns + wait_ns {
+                    return;
                 }
+                self.pump(self.begun, now, fx);
             }
+            self.begun += 1;
         }
     }
 
@@ -136,22 +174,9 @@ impl Fleet {
                 None => return false,
             },
         };
-        let message = PublishOut {
-            qos: traffic.qos,
-            retain: traffic.retain,
-            dup: false,
-            topic: &publisher.topic,
-            packet_id,
-            expiry: None,
-            alias: None,
-            subscription_ids: &[],
-            properties: &[],
-            payload: self.template.blank(),
-        };
-        let out = fx.outbox.buffer(conn);
-        message.encode(self.cx.plan.identity.version, out);
-        let at = out.len() - self.template.size();
-        self.template.write_header(&mut out[at..], publisher.global, publisher.sequence, intended_ns);
+        let payload = self.maker.make(publisher.global, publisher.sequence, intended_ns);
+        message(traffic.qos, traffic.retain, &publisher.topic, packet_id, payload)
+            .encode(self.cx.plan.identity.version, fx.outbox.buffer(conn));
 
         self.sent += 1;
         self.gauge.sent();

@@ -127,14 +127,15 @@ impl Fleet {
         if repeated {
             return Ok(());
         }
-        let header = match self.template.read(publish.payload) {
+        // `sub` sends nothing itself and counts what others send.
+        if self.cx.plan.traffic.is_none() {
+            self.delivered_foreign(local, publish, now);
+            return Ok(());
+        }
+        let header = match self.maker.read(publish.payload, || self.cx.directory.publisher_of(publish.topic)) {
             Ok(header) => header,
             Err(why) => {
                 self.checks.reject(why);
-                // `sub` sends nothing itself and counts what others send.
-                if self.cx.plan.traffic.is_none() && self.cx.stage.measures(now) {
-                    self.meter.delivered += 1;
-                }
                 return Ok(());
             }
         };
@@ -147,7 +148,9 @@ impl Fleet {
         }
         let stream = subscriber.streams + position as usize;
         let shared = self.cx.plan.scenario.share().is_some();
-        let credit = match self.checks.record(stream, header.publisher, header.sequence) {
+        // Without numbers each message counts as the next.
+        let sequence = header.sequence.unwrap_or_else(|| self.checks.next(stream));
+        let credit = match self.checks.record(stream, header.publisher, sequence) {
             Verdict::New { skipped } => {
                 self.missing += skipped;
                 1 + skipped
@@ -161,13 +164,18 @@ impl Fleet {
             Verdict::Duplicate | Verdict::Absurd => return Ok(()),
         };
         self.account.accounted += credit;
-        let latency = now.saturating_sub(header.intended_ns);
-        self.gauge.delivered(latency);
+        let latency = header.intended_ns.map(|intended_ns| now.saturating_sub(intended_ns));
+        if let Some(latency) = latency {
+            self.gauge.delivered(latency);
+        }
         if self.cx.stage.measures(now) {
             self.meter.delivered += 1;
             self.meter.series.delivered(now - self.cx.stage.measured().0, latency);
         }
-        if self.cx.stage.measures(header.intended_ns) {
+        let counts = header.intended_ns.is_some_and(|intended_ns| self.cx.stage.measures(intended_ns));
+        let measured = latency.filter(|_| counts);
+        self.experience_message(index, measured);
+        if let Some(latency) = measured {
             self.meter.end_to_end.record(latency);
             if self.ordeals.is_bystander(index) {
                 self.meter.undisturbed.record(latency);

@@ -6,9 +6,9 @@
 
 use super::Fleet;
 use super::client::State;
+use super::publish::message;
 use crate::clock::NANOS_PER_MILLI;
 use ringmq_core::machine::Effects;
-use ringmq_wire::PublishOut;
 
 /// What a subscriber waits for.
 #[derive(Debug)]
@@ -53,22 +53,9 @@ impl Fleet {
                 continue;
             }
             let Some(packet_id) = publisher.in_flight.take(now) else { continue };
-            let message = PublishOut {
-                qos: traffic.qos,
-                retain: true,
-                dup: false,
-                topic: &publisher.topic,
-                packet_id,
-                expiry: None,
-                alias: None,
-                subscription_ids: &[],
-                properties: &[],
-                payload: self.template.blank(),
-            };
-            let out = fx.outbox.buffer(client.conn());
-            message.encode(version, out);
-            let at = out.len() - self.template.size();
-            self.template.write_header(&mut out[at..], publisher.global, 0, now);
+            let payload = self.maker.make(publisher.global, 0, now);
+            message(traffic.qos, true, &publisher.topic, packet_id, payload)
+                .encode(version, fx.outbox.buffer(client.conn()));
             client.last_sent_ms = (now / NANOS_PER_MILLI) as u32;
             self.account.unacknowledged += 1;
             self.active = true;

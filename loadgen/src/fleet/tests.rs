@@ -239,8 +239,7 @@ fn credits_for_other_threads_go_through_the_mesh() {
     let mut rig = Rig::new(line, ConnAckProperties::default());
     rig.begin(Phase::Traffic);
     assert_eq!(rig.published(0).len(), 1);
-    let mut payload = rig.fleet.template.blank().to_vec();
-    rig.fleet.template.write_header(&mut payload, 1, 0, 0);
+    let payload = rig.fleet.maker.make(1, 0, 0).to_vec();
     let bytes = rig.message(QoS::AtMostOnce, 0, false, &payload);
     rig.receive(1, &bytes);
     let staged = mem::take(rig.fx.mesh.lane(ShardId(1), ringmq_core::machine::Lane::Data));
@@ -261,8 +260,8 @@ fn an_open_loop_held_back_catches_up_and_counts_from_when_messages_were_due() {
             rig.tick();
         }
         let (id, payload) = rig.published(0).remove(0);
-        let header = rig.fleet.template.read(&payload).unwrap();
-        assert_eq!((header.sequence, header.intended_ns), (sequence, start + sequence * 1000));
+        let header = rig.fleet.maker.read(&payload, || None).unwrap();
+        assert_eq!((header.sequence, header.intended_ns), (Some(sequence), Some(start + sequence * 1000)));
         while rig.fleet.publishers[0].behind == 0 {
             rig.tick();
         }

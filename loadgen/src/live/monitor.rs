@@ -40,7 +40,7 @@ impl Monitor {
         self.latest.elapsed_s = now as f64 / NANOS_PER_SECOND as f64;
         self.latest.phase = self.stage.phase();
         self.latest.measuring = self.latest.phase == Phase::Traffic && self.stage.measures(now);
-        let total_s = (self.plan.warmup + self.plan.duration).as_secs_f64();
+        let total_s = (self.plan.lead_in() + self.plan.duration).as_secs_f64();
         let passed_s = now.saturating_sub(self.stage.phase_start()) as f64 / NANOS_PER_SECOND as f64;
         let sending = self.latest.phase == Phase::Traffic;
         self.latest.left_s = sending.then(|| (total_s - passed_s).max(0.0));

@@ -1,19 +1,19 @@
 //! What a plan must not be. Absent: what concerns disturbances, see `disturbed`.
 
 use super::{Pace, Plan};
-use crate::payload::{COMPACT_PUBLISHERS_MAX, FULL_HEADER_BYTES};
 use ringmq_wire::QoS;
 
 impl Plan {
     /// What would never end, or could not be told apart.
     pub(super) fn check(&self) -> Result<(), String> {
-        let Some(traffic) = &self.traffic else { return Ok(()) };
-        let publishers = self.scenario.publishers();
-        if traffic.size < FULL_HEADER_BYTES && publishers > COMPACT_PUBLISHERS_MAX {
-            return Err(format!(
-                "more than {COMPACT_PUBLISHERS_MAX} publishers need {FULL_HEADER_BYTES}-byte payloads"
-            ));
-        }
+        let Some(traffic) = &self.traffic else {
+            if !self.ramp_up.is_zero() && self.connecting.rate.is_none() {
+                return Err("--ramp-up: without messages it is the rate of connections that grows; name it with \
+                            --connect-rate"
+                    .into());
+            }
+            return Ok(());
+        };
         if self.retained > 0 && traffic.qos == QoS::AtMostOnce {
             return Err("retained messages need qos 1 or 2: the acknowledgement says that they are stored".into());
         }
@@ -30,6 +30,6 @@ impl Plan {
                 self.topic(unheard)
             ));
         }
-        Ok(())
+        self.check_payload()
     }
 }

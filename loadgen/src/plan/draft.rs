@@ -6,6 +6,7 @@ use super::resolve::{generator, identity, qos, resolve, resolve_traffic, run_num
 use super::{Connecting, Identity, Plan, Traffic, ends, file};
 use crate::cli::{Cli, CommonArgs, ScenarioArgs, TrafficArgs};
 use crate::disturbance::Disturbance;
+use crate::payload::Headers;
 use crate::scenario::{Conn, Fanin, Fanout, P2p, Reach, Scenario};
 use crate::schedule::RATE_MAX;
 use crate::simulated::Simulated;
@@ -57,6 +58,7 @@ pub(super) struct Draft {
     pub(super) run: u32,
     pub(super) scenario: Box<dyn Scenario>,
     pub(super) traffic: Option<Traffic>,
+    pub(super) received: Option<Headers>,
     pub(super) subscription_qos: QoS,
     pub(super) duration: Duration,
     pub(super) warmup: Duration,
@@ -78,15 +80,17 @@ impl Draft {
         let run = run_number();
         let clients = scenario.publishers().checked_add(scenario.subscribers()).ok_or("more than 2^32 clients")?;
         let time = |of: fn(&TrafficArgs) -> Duration| traffic.map_or(Duration::ZERO, of);
+        let identity = identity(common, run, scenario.publishers(), clients)?;
         Ok(Self {
             run,
-            identity: identity(common, run, scenario.publishers(), clients)?,
-            traffic: traffic.map(|args| resolve_traffic(args, scenario.publishers())).transpose()?,
+            traffic: traffic.map(|args| resolve_traffic(args, scenario.publishers(), &identity.naming)).transpose()?,
+            received: None,
+            identity,
             scenario,
             subscription_qos: traffic.map_or(QoS::AtMostOnce, |args| qos(args.sub_qos.unwrap_or(args.qos))),
             duration: time(|args| args.duration),
             warmup: time(|args| args.warmup),
-            wait: time(|args| args.span.wait_before_publishing),
+            wait: time(|args| args.span.wait_before_publishing.unwrap_or_default()),
             drain: time(|args| args.drain),
             common: common.clone(),
             disturbances: Vec::new(),
@@ -102,10 +106,12 @@ impl Draft {
             run: self.run,
             scenario: self.scenario,
             traffic: self.traffic,
+            received: self.received,
             subscription_qos: self.subscription_qos,
             duration: self.duration,
             warmup: self.warmup,
             wait: self.wait,
+            ramp_up: common.ramp_up.unwrap_or_default(),
             drain: self.drain,
             remote,
             pids: common.pid.clone(),

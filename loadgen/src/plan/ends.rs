@@ -22,15 +22,16 @@ pub(super) fn draft_pub(args: &PubArgs) -> Result<Draft, String> {
     let group = PublisherGroup { count, topic: args.topic.clone(), topics: args.topics };
     let groups = Groups::new("pub".into(), &[group], &[], None, &identity.naming, identity.naming.first)
         .map_err(|problem| format!("--topic: {problem}"))?;
-    let traffic = resolve_traffic(&args.traffic, count)?;
+    let traffic = resolve_traffic(&args.traffic, count, &identity.naming)?;
     Ok(Draft {
         run,
         scenario: Box::new(groups),
         subscription_qos: traffic.qos,
         traffic: Some(traffic),
+        received: None,
         duration: args.traffic.duration,
         warmup: args.traffic.warmup,
-        wait: args.traffic.span.wait_before_publishing,
+        wait: args.traffic.span.wait_before_publishing.unwrap_or_default(),
         drain: args.traffic.drain,
         identity,
         common: args.common.clone(),
@@ -53,6 +54,7 @@ pub(super) fn draft_sub(args: &SubArgs) -> Result<Draft, String> {
         run,
         scenario: Box::new(groups),
         traffic: None,
+        received: args.payload_hdrs.clone(),
         subscription_qos: qos(args.qos),
         duration: args.duration,
         warmup: Duration::ZERO,

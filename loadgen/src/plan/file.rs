@@ -2,14 +2,19 @@
 //!
 //! Absent: reading the file, see [`definition`](crate::definition).
 
+use super::payload::payload;
 use super::resolve::{WINDOW_DEFAULT, identity, pace_of_window, qos, run_number};
 use super::{Draft, Pace, Traffic};
-use crate::cli::{CommonArgs, Credit, RunArgs};
-use crate::definition::{Definition, presets};
+use crate::cli::{CommonArgs, Credit, PayloadArgs, RunArgs, WillArgs};
+use crate::definition::{Definition, Messages, Will, presets};
 use crate::scenario::Groups;
 use crate::schedule::RATE_MAX;
 use ringmq_wire::{QoS, Version};
+use std::path::Path;
 use std::time::Duration;
+
+/// How long to send before measuring, if neither a key nor an option says.
+const WARMUP_DEFAULT: Duration = Duration::from_secs(2);
 
 /// Drafts a run of a preset or a file.
 pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
@@ -25,6 +30,9 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
         expiry: given.expiry.or(definition.session_expiry_s),
         receive_maximum: given.receive_maximum.or(definition.receive_maximum),
         connect_rate: given.connect_rate.or(definition.connect_rate),
+        ramp_up: given.ramp_up.or(definition.ramp_up),
+        qoe_log: given.qoe_log.clone().or(definition.qoe_log.clone()),
+        will: will(&given.will, definition.will.as_ref()),
         ..given.clone()
     };
     let publisher_groups = definition.publisher_groups(args.scale);
@@ -64,14 +72,9 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
                     pace_of_window(window, qos, messages.credit.unwrap_or(Credit::Both))
                 }
             };
-            Some(Traffic {
-                qos,
-                size: args.size.unwrap_or(messages.size),
-                pace,
-                retain: messages.retain,
-                burst: messages.burst,
-                limit: args.span.limit,
-            })
+            let limit = args.span.limit.or(messages.limit);
+            let payload = payload(&payload_args(args, messages)?, &identity.naming)?;
+            Some(Traffic { qos, payload, pace, retain: messages.retain, burst: messages.burst, limit })
         }
     };
     let disturbances = definition.disturbances(&subscriber_groups);
@@ -81,15 +84,21 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
     let of_file = definition.subscribing().and_then(|group| group.qos).filter(|_| args.qos.is_none());
     let subscription_qos = of_file.unwrap_or(of_messages);
     let unless_quiet = |given: Option<Duration>, in_file| if quiet { Duration::ZERO } else { given.unwrap_or(in_file) };
-    let without_warmup = args.span.limit.map(|_| Duration::ZERO);
+    let limit_in_file = definition.messages.as_ref().and_then(|messages| messages.limit);
+    let warmup = args
+        .warmup
+        .or(args.span.limit.map(|_| Duration::ZERO))
+        .or(definition.warmup)
+        .unwrap_or(if limit_in_file.is_some() { Duration::ZERO } else { WARMUP_DEFAULT });
     Ok(Draft {
         run,
         scenario: Box::new(groups),
         traffic,
+        received: None,
         subscription_qos,
         duration: args.duration.unwrap_or(definition.duration),
-        warmup: unless_quiet(args.warmup.or(without_warmup), definition.warmup),
-        wait: args.span.wait_before_publishing,
+        warmup: if quiet { Duration::ZERO } else { warmup },
+        wait: args.span.wait_before_publishing.unwrap_or(definition.wait_before_publishing),
         // Clients that are away have to come back, also where no messages are waited for.
         drain: if disturbances.is_empty() {
             unless_quiet(args.drain, definition.drain)
@@ -103,9 +112,45 @@ pub(super) fn draft(args: &RunArgs) -> Result<Draft, String> {
     })
 }
 
+/// The will of every client: that of the options, or else of the file.
+fn will(given: &WillArgs, in_file: Option<&Will>) -> WillArgs {
+    match (&given.will_topic, in_file) {
+        (None, Some(will)) => WillArgs {
+            will_topic: Some(will.topic.clone()),
+            will_payload: will.payload.clone(),
+            will_qos: will.qos.bits(),
+            will_retain: will.retain,
+        },
+        _ => given.clone(),
+    }
+}
+
+/// What is in the messages: options, then what the file says. A file named there is looked for beside it.
+fn payload_args(args: &RunArgs, messages: &Messages) -> Result<PayloadArgs, String> {
+    let given = &args.payload;
+    let (file, template) = if given.payload_file.is_some() || given.payload_template.is_some() {
+        (given.payload_file.clone(), given.payload_template.clone())
+    } else {
+        (messages.payload_file.clone(), messages.payload_template.clone())
+    };
+    if args.text.is_some() && given.payload_file.is_none() && file.is_some() {
+        return Err("payload_file: a scenario file that is run by other processes must not name files of theirs; use \
+                    payload_template"
+            .into());
+    }
+    let beside = Path::new(&args.scenario).parent().unwrap_or(Path::new(""));
+    Ok(PayloadArgs {
+        size: given.size.clone().or(messages.size.clone()),
+        payload_file: file.map(|file| if given.payload_file.is_some() { file } else { beside.join(file) }),
+        payload_template: template,
+        payload_hdrs: given.payload_hdrs.clone().or(messages.payload_headers.clone()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use crate::definition::presets::PRESETS;
+    use crate::payload::{Payload, Sizes};
     use crate::plan::tests::plan;
     use crate::plan::{Pace, Plan};
     use ringmq_wire::{QoS, Version};
@@ -135,7 +180,9 @@ mod tests {
             let plan = plan(&format!("run {name}")).unwrap();
             assert_eq!((plan.identity.keep_alive, plan.duration), (300, Duration::from_secs(1800)), "{name}");
             if let Some(traffic) = plan.traffic {
-                assert_eq!((traffic.qos, traffic.size, plan.subscription_qos), (QoS::AtLeastOnce, 16, traffic.qos));
+                let payload = Payload::stamped(Sizes::One(16));
+                assert_eq!((traffic.qos, plan.subscription_qos), (QoS::AtLeastOnce, traffic.qos));
+                assert_eq!(traffic.payload, payload);
             }
         }
     }
@@ -159,9 +206,34 @@ mod tests {
         assert_eq!([*duration, *warmup, *drain].map(|time| time.as_secs()), [1, 2, 3]);
         assert_eq!(*subscription_qos, QoS::ExactlyOnce);
         let traffic = plan.traffic.unwrap();
-        assert_eq!((traffic.qos, traffic.size), (QoS::ExactlyOnce, 100));
+        assert_eq!((traffic.qos, traffic.payload), (QoS::ExactlyOnce, Payload::stamped(Sizes::One(100))));
         let both = Pace::Window { messages: 3, until_acknowledged: true, until_delivered: true };
         assert_eq!(traffic.pace, both);
+    }
+
+    #[test]
+    fn a_file_can_say_what_options_can() {
+        let file = std::env::temp_dir().join(format!("loadgen-keys-{}.toml", std::process::id()));
+        let text = "description = \"x\"\nduration = \"1s\"\nramp_up = \"3s\"\nwait_before_publishing = \"4s\"\n\
+                    qoe_log = \"clients.csv\"\n[will]\ntopic = \"gone/%c\"\npayload = \"bye\"\nqos = 1\nretain = true\n\
+                    [messages]\nlimit = 5\nrate_per_publisher = 2\n[[publishers]]\ncount = 2\ntopic = \"a\"\n";
+        std::fs::write(&file, text).unwrap();
+        let of_file = plan(&format!("run {}", file.display())).unwrap();
+        let will = of_file.identity.will.as_ref().unwrap();
+        assert_eq!((will.topic.as_str(), will.payload.as_str(), will.retain), ("gone/%c", "bye", true));
+        assert_eq!(will.qos, QoS::AtLeastOnce);
+        assert_eq!([of_file.ramp_up, of_file.wait, of_file.warmup].map(|time| time.as_secs()), [3, 4, 0]);
+        assert_eq!(of_file.lead_in(), Duration::from_secs(3));
+        assert_eq!(of_file.traffic.as_ref().unwrap().limit, Some(5));
+        assert_eq!(of_file.generator.qoe_log.as_deref(), Some(std::path::Path::new("clients.csv")));
+        let options = "--ramp-up 1s --wait-before-publishing 0s --limit 6 --will-topic w --qoe-log y --warmup 2s";
+        let wins = plan(&format!("run {} {options}", file.display())).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let will = wins.identity.will.as_ref().unwrap();
+        assert_eq!((will.topic.as_str(), will.payload.as_str(), will.retain), ("w", "", false));
+        assert_eq!([wins.ramp_up, wins.wait, wins.warmup].map(|time| time.as_secs()), [1, 0, 2]);
+        assert_eq!(wins.traffic.as_ref().unwrap().limit, Some(6));
+        assert_eq!(wins.generator.qoe_log.as_deref(), Some(std::path::Path::new("y")));
     }
 
     #[test]

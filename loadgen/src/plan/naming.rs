@@ -2,6 +2,7 @@
 
 use crate::scenario::{Fill, expand};
 use ringmq_wire::QoS;
+use std::fmt;
 
 /// What clients are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,14 @@ impl Naming {
     /// Client identifier of a publisher.
     #[must_use]
     pub fn publisher(&self, publisher: u32) -> String {
+        self.of_publisher(publisher).to_string()
+    }
+
+    /// The same, for writing it somewhere without making a string.
+    pub(crate) fn of_publisher(&self, publisher: u32) -> impl fmt::Display {
         let kind = if self.short { "" } else { "p" };
-        format!("{}{kind}{}", self.prefix, self.first + publisher)
+        let number = self.first + publisher;
+        fmt::from_fn(move |out| write!(out, "{}{kind}{number}", self.prefix))
     }
 
     /// Client identifier of a subscriber.

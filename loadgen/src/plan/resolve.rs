@@ -1,5 +1,6 @@
 //! From single options to parts of a plan. Absent: what parts mean together.
 
+use super::payload::payload;
 use super::{Generator, Identity, Naming, Pace, Traffic, WillPlan};
 use crate::cli::{CommonArgs, Credit, TrafficArgs};
 use crate::schedule::RATE_MAX;
@@ -29,7 +30,7 @@ const KEEP_ALIVE_DEFAULT_S: u16 = 60;
 /// Messages in flight per publisher when neither a rate nor a window is asked for.
 pub(crate) const WINDOW_DEFAULT: u32 = 16;
 
-pub(super) fn resolve_traffic(args: &TrafficArgs, publishers: u32) -> Result<Traffic, String> {
+pub(super) fn resolve_traffic(args: &TrafficArgs, publishers: u32, naming: &Naming) -> Result<Traffic, String> {
     let qos = qos(args.qos);
     let pace = match (args.rate, args.interval) {
         (Some(per_second), _) => Pace::Rate { per_second },
@@ -45,7 +46,8 @@ pub(super) fn resolve_traffic(args: &TrafficArgs, publishers: u32) -> Result<Tra
         }
         (None, None) => pace_of_window(args.window.unwrap_or(WINDOW_DEFAULT), qos, args.credit),
     };
-    Ok(Traffic { qos, size: args.size, pace, retain: args.retain, burst: 1, limit: args.span.limit })
+    let payload = payload(&args.payload, naming)?;
+    Ok(Traffic { qos, payload, pace, retain: args.retain, burst: 1, limit: args.span.limit })
 }
 
 /// A closed loop. At QoS 0 there is no acknowledgement, so only a delivery can end a message's time in the window.
@@ -127,9 +129,10 @@ pub(super) fn generator(common: &CommonArgs) -> Result<Generator, String> {
         return Err(format!("at most {SHARDS_MAX} threads"));
     }
     let (json, hgrm, quiet) = (common.json.clone(), common.hgrm.clone(), common.quiet);
+    let qoe_log = common.qoe_log.clone();
     let watch = common.watch.clone();
     let (driver, direct, spin) = (common.driver, common.direct, !common.no_spin);
-    Ok(Generator { cores, driver, direct, spin, json, hgrm, quiet, watch })
+    Ok(Generator { cores, driver, direct, spin, json, hgrm, qoe_log, quiet, watch })
 }
 
 pub(super) fn resolve(common: &CommonArgs) -> Result<SocketAddr, String> {

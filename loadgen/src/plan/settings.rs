@@ -3,6 +3,7 @@
 //! Absent: what they mean together, see [`Plan`](super::Plan), and how options become parts, see `resolve`.
 
 use super::{Naming, WillPlan};
+use crate::payload::Payload;
 use ringmq_drive::DriverKind;
 use ringmq_wire::{QoS, Version};
 use std::net::IpAddr;
@@ -14,8 +15,8 @@ use std::time::Duration;
 pub struct Traffic {
     /// QoS of the messages.
     pub qos: QoS,
-    /// Payload, bytes.
-    pub size: usize,
+    /// What is in them.
+    pub payload: Payload,
     /// When messages are sent.
     pub pace: Pace,
     /// Whether RETAIN is set.
@@ -96,6 +97,8 @@ pub struct Generator {
     pub json: Option<PathBuf>,
     /// What the names of the latencies' files begin with.
     pub hgrm: Option<String>,
+    /// Where the clients' log goes.
+    pub qoe_log: Option<PathBuf>,
     /// No progress, no table.
     pub quiet: bool,
     /// Who watches.

@@ -47,6 +47,7 @@ fn many_loopback_clients_get_several_addresses() {
 fn contradictions_are_refused() {
     for line in [
         "p2p --expiry 5",
+        "conn --ramp-up 5s",
         "p2p --mqtt 4 --receive-maximum 5",
         "p2p --mqtt 3 --client-id-prefix abcdefghijklmnopqrstuvwxyz",
         "p2p --driver monoio",

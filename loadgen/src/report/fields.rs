@@ -39,8 +39,18 @@ pub struct Parameters {
     pub qos: u8,
     /// QoS of the subscriptions.
     pub subscription_qos: u8,
-    /// Payload, bytes.
+    /// Payload, bytes; the largest if there are several.
     pub size: usize,
+    /// Sizes as they were asked for, if the payload is a pattern of more than one: `16..1024`, `16:90,1024:9`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<String>,
+    /// What the payload is: `pattern` (if absent), `file` or `template`.
+    #[serde(default = "pattern", skip_serializing_if = "is_pattern")]
+    pub payload: String,
+    /// Headers ahead of it, in order: `stamp` (alone if absent), `cnt64`, `ts`. In a run that sends nothing, those that
+    /// were looked for.
+    #[serde(default = "stamp", skip_serializing_if = "is_stamp")]
+    pub payload_headers: Vec<String>,
     /// Open loop: messages a second.
     pub rate: Option<u64>,
     /// Closed loop: messages in flight per publisher.
@@ -56,10 +66,35 @@ pub struct Parameters {
     pub keep_alive_s: u16,
     /// Connections a second.
     pub connect_rate: Option<u64>,
+    /// Time over which the load grew before the warm-up, seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ramp_up_s: f64,
     /// Time before the measurement, seconds.
     pub warmup_s: f64,
     /// Time of the measurement as planned, seconds.
     pub duration_s: f64,
+}
+
+// What is as ever is left out, so that results of all times can be compared: their parameters have to be equal.
+
+fn pattern() -> String {
+    "pattern".into()
+}
+
+fn is_pattern(payload: &str) -> bool {
+    payload == "pattern"
+}
+
+fn stamp() -> Vec<String> {
+    vec!["stamp".into()]
+}
+
+fn is_stamp(headers: &[String]) -> bool {
+    headers == ["stamp"]
+}
+
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 /// Connecting.

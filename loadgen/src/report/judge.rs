@@ -4,6 +4,8 @@
 
 use super::disturbances::DisturbanceResult;
 use super::{Report, Verdict};
+use crate::checks::{Tally, Unmade};
+use crate::fleet::Meter;
 use crate::plan::Plan;
 use ringmq_wire::QoS;
 
@@ -109,6 +111,30 @@ impl Report {
 pub(super) fn scheduled(plan: &Plan, seconds: f64) -> Option<f64> {
     let rate = plan.rate()? as f64;
     let limit = plan.traffic.as_ref().and_then(|traffic| traffic.limit).map_or(f64::INFINITY, |limit| limit as f64);
-    let left = limit * f64::from(plan.scenario.publishers()) - rate * plan.warmup.as_secs_f64();
+    let left = limit * f64::from(plan.scenario.publishers())
+        - rate * (plan.warmup.as_secs_f64() + plan.ramp_up.as_secs_f64() / 2.0);
     Some((rate * seconds).min(left).max(1.0))
+}
+
+/// Which checks could not be made, because of the payloads or because nobody of this run received or sent anything.
+pub(super) fn unmade(plan: &Plan, tally: &Tally, meter: &Meter) -> Unmade {
+    let latency = meter.end_to_end.is_empty();
+    let nothing = Unmade { loss: true, loss_is_counted: false, duplicates: true, order: true, damage: true, latency };
+    match &plan.traffic {
+        Some(traffic) if plan.scenario.subscribers() > 0 => traffic.payload.unmade(),
+        // What others sent may have had numbers.
+        None if tally.delivered + tally.duplicates > 0 => Unmade { damage: true, latency, ..Unmade::default() },
+        Some(_) | None => nothing,
+    }
+}
+
+/// Says that times of other programs' messages were still to come.
+pub(super) fn ahead(meter: &Meter) -> Option<String> {
+    let count = meter.from_the_future;
+    (count > 0).then(|| {
+        format!(
+            "{count} messages came before the time in their header: the sender's clock is ahead of this host's, and all \
+             latencies are too short by that"
+        )
+    })
 }

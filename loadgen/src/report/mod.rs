@@ -7,6 +7,7 @@ mod disturbances;
 mod fields;
 mod judge;
 mod parameters;
+pub mod qoe;
 mod simulated;
 mod table;
 #[cfg(test)]
@@ -17,7 +18,7 @@ pub use fields::{BrokerResult, ConnectResult, GeneratorResult, Host, Parameters,
 pub use simulated::SimulatedResult;
 
 use crate::checks::Tally;
-use crate::fleet::Meter;
+use crate::fleet::{ClientExperience, Meter};
 use crate::latency::Percentiles;
 use crate::plan::Plan;
 use crate::procfs;
@@ -25,7 +26,7 @@ use crate::run::Samples;
 use crate::series::SecondResult;
 use crate::simulated::Ended;
 use crate::workers::WorkerResult;
-use judge::scheduled;
+use judge::{ahead, scheduled, unmade};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -55,6 +56,8 @@ pub struct Findings {
     pub simulated: Option<Ended>,
     /// The workers, if there were any.
     pub workers: Vec<WorkerResult>,
+    /// What each client went through, if there is to be a log of it.
+    pub experiences: Vec<ClientExperience>,
 }
 
 /// How a run ended.
@@ -136,7 +139,8 @@ impl Report {
     /// Works out the result.
     #[must_use]
     pub fn new(plan: &Plan, findings: Findings) -> Self {
-        let Findings { tally, meter, measured, samples, warnings, sent_in_all, simulated, workers } = findings;
+        let Findings { tally, meter, measured, samples, mut warnings, sent_in_all, simulated, workers, .. } = findings;
+        warnings.extend(ahead(&meter));
         let seconds = measured.as_secs_f64();
         let a_second = |count: u64| if seconds > 0.0 { tidy(count as f64 / seconds) } else { 0.0 };
         let per_delivery = |amount: f64| (meter.delivered > 0).then(|| tidy(amount / meter.delivered as f64));
@@ -186,7 +190,7 @@ impl Report {
                 segments_per_delivery: segments.and_then(|(end, start)| per_delivery(end.saturating_sub(start) as f64)),
                 sent_in_all,
             },
-            checks: tally,
+            checks: Tally { unmade: unmade(plan, &tally, &meter), ..tally },
             latency: meter
                 .latencies()
                 .into_iter()
@@ -231,7 +235,11 @@ impl Report {
                 pings: meter.pings,
                 workers,
             },
-            series: if plan.traffic.is_some() { meter.series.finish(measured.as_secs() as usize) } else { Vec::new() },
+            series: if plan.traffic.is_some() || meter.delivered > 0 {
+                meter.series.finish(measured.as_secs() as usize)
+            } else {
+                Vec::new()
+            },
             errors: meter.errors,
         };
         report.judge(plan, samples.failed_clients);

@@ -2,6 +2,7 @@
 
 use super::SIMULATED;
 use super::fields::Parameters;
+use crate::payload::Headers;
 use crate::plan::{Pace, Plan};
 
 impl Parameters {
@@ -30,7 +31,13 @@ impl Parameters {
             copies: if plan.scenario.publishers() > 0 { plan.scenario.copies(0) } else { 0 },
             qos: traffic.map_or(0, |traffic| traffic.qos.bits()),
             subscription_qos: plan.subscription_qos.bits(),
-            size: traffic.map_or(0, |traffic| traffic.size),
+            size: traffic.map_or(0, |traffic| traffic.payload.largest()),
+            sizes: traffic.and_then(|traffic| traffic.payload.sizes()),
+            payload: traffic.map_or("pattern", |traffic| traffic.payload.kind()).into(),
+            payload_headers: traffic
+                .map(|traffic| &traffic.payload.headers)
+                .or(plan.received.as_ref())
+                .map_or_else(|| Headers::stamp().names(), Headers::names),
             rate: plan.rate(),
             window,
             credit,
@@ -38,6 +45,7 @@ impl Parameters {
             retained: plan.retained,
             keep_alive_s: plan.identity.keep_alive,
             connect_rate: plan.connecting.rate,
+            ramp_up_s: plan.ramp_up.as_secs_f64(),
             warmup_s: plan.warmup.as_secs_f64(),
             duration_s: plan.duration.as_secs_f64(),
         }

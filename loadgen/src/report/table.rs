@@ -1,6 +1,8 @@
 //! The result as an aligned table. Absent: figures that are not in the JSON line.
 
-use super::{Report, Verdict};
+use super::{Parameters, Report, Verdict};
+use crate::checks::Tally;
+use crate::figures::rounded;
 use crate::latency::Percentiles;
 use std::fmt::Write;
 
@@ -22,17 +24,17 @@ pub(super) fn render(report: &Report) -> String {
     let _ = writeln!(out, "{title}, MQTT level {}, {}", scenario.mqtt, scenario.target);
     if scenario.publishers > 0 {
         let pace = match (scenario.rate, scenario.window) {
-            (Some(rate), _) => format!("open loop, {} messages/s", grouped(rate as f64)),
+            (Some(rate), _) => format!("open loop, {} messages/s", rounded(rate as f64)),
             (None, None) => "nothing but retained messages".into(),
             (None, window) => format!("closed loop, {} in flight per publisher", window.unwrap_or(0)),
         };
         let (qos, granted) = (scenario.qos, scenario.subscription_qos);
-        let _ = writeln!(out, "QoS {qos} (subscriptions {granted}), {} bytes, {pace}", scenario.size);
+        let _ = writeln!(out, "QoS {qos} (subscriptions {granted}), {}, {pace}", payload(scenario));
     }
     let _ = writeln!(out);
 
     connect(&mut out, report);
-    if scenario.publishers > 0 {
+    if scenario.publishers > 0 || report.checks.foreign > 0 {
         traffic(&mut out, report);
     }
     for disturbance in &report.disturbances {
@@ -63,12 +65,12 @@ pub(super) fn render(report: &Report) -> String {
 fn connect(out: &mut String, report: &Report) {
     let connect = &report.connect;
     let mut text =
-        format!("{} in {:.3} s, {}/s", grouped(connect.connected as f64), connect.seconds, grouped(connect.per_second));
+        format!("{} in {:.3} s, {}/s", rounded(connect.connected as f64), connect.seconds, rounded(connect.per_second));
     if let Some(each) = connect.broker_cpu_us {
         let _ = write!(text, ", broker CPU {each:.1} us each");
     }
     if let Some(each) = connect.broker_bytes {
-        let _ = write!(text, ", broker memory {} bytes each", grouped(each));
+        let _ = write!(text, ", broker memory {} bytes each", rounded(each));
     }
     row(out, "connected", &text);
 }
@@ -76,12 +78,14 @@ fn connect(out: &mut String, report: &Report) {
 fn traffic(out: &mut String, report: &Report) {
     let traffic = &report.traffic;
     let rate = |count: u64, each: f64| {
-        format!("{:>14} msgs/s  ({} in {:.2} s)", grouped(each), grouped(count as f64), traffic.seconds)
+        format!("{:>14} msgs/s  ({} in {:.2} s)", rounded(each), rounded(count as f64), traffic.seconds)
     };
-    row(out, "sent", &rate(traffic.sent, traffic.sent_per_second));
+    if report.scenario.publishers > 0 {
+        row(out, "sent", &rate(traffic.sent, traffic.sent_per_second));
+    }
     row(out, "delivered", &rate(traffic.delivered, traffic.delivered_per_second));
     let checks = &report.checks;
-    let mut text = format!("{} lost, {} duplicates, {} reordered", checks.lost, checks.duplicates, checks.reordered);
+    let mut text = checked(checks);
     if checks.missed > 0 {
         let _ = write!(text, ", {} missed while away", checks.missed);
     }
@@ -91,13 +95,46 @@ fn traffic(out: &mut String, report: &Report) {
     if checks.damaged > 0 {
         let _ = write!(text, ", {} damaged", checks.damaged);
     }
-    if checks.foreign > 0 {
+    if checks.foreign > 0 && report.scenario.publishers > 0 {
         let _ = write!(text, ", {} of other origin ignored", checks.foreign);
     }
+    if checks.unnumbered > 0 {
+        let _ = write!(text, ", {} of {} had no number", checks.unnumbered, checks.foreign);
+    }
     row(out, "checks (whole run)", &text);
+    let unmade = checks.unmade.names();
+    if !unmade.is_empty() {
+        row(out, "not checked", &unmade.join(", "));
+    }
     if let Some(segments) = traffic.segments_per_delivery {
         row(out, "TCP segments", &format!("{segments:.3} per delivery"));
     }
+}
+
+/// What a message was, in a few words.
+fn payload(scenario: &Parameters) -> String {
+    let mut text = format!("{} bytes", scenario.sizes.clone().unwrap_or_else(|| scenario.size.to_string()));
+    if !matches!(scenario.payload.as_str(), "" | "pattern") {
+        let _ = write!(text, " at most of a {}", scenario.payload);
+    }
+    if scenario.payload_headers != ["stamp"] && !scenario.payload_headers.is_empty() {
+        let _ = write!(text, " with {}", scenario.payload_headers.join(","));
+    }
+    text
+}
+
+/// The counts of the checks that were made.
+fn checked(checks: &Tally) -> String {
+    let unmade = &checks.unmade;
+    let lost = if unmade.loss_is_counted { "lost (by count)" } else { "lost" };
+    let counts = [
+        (unmade.loss, checks.lost, lost),
+        (unmade.duplicates, checks.duplicates, "duplicates"),
+        (unmade.order, checks.reordered, "reordered"),
+    ];
+    let made: Vec<String> =
+        counts.into_iter().filter(|(unmade, ..)| !unmade).map(|(_, count, what)| format!("{count} {what}")).collect();
+    if made.is_empty() { "none".into() } else { made.join(", ") }
 }
 
 fn simulated(out: &mut String, report: &Report) {
@@ -109,18 +146,18 @@ fn simulated(out: &mut String, report: &Report) {
         }
     }
     if simulated.handed_over > 0 {
-        let _ = write!(text, ", {} connections handed over", grouped(simulated.handed_over as f64));
+        let _ = write!(text, ", {} connections handed over", rounded(simulated.handed_over as f64));
     }
     row(out, "shards (no kernel)", &text);
     let (Some(broker), Some(generator)) = (simulated.broker_bytes_per_client, simulated.generator_bytes_per_client)
     else {
         return;
     };
-    let whole = grouped(simulated.ready_pss_bytes as f64 / f64::from(1 << 20));
+    let whole = rounded(simulated.ready_pss_bytes as f64 / f64::from(1 << 20));
     let text = format!(
         "broker's half {} bytes per client, generator's {}; the process {whole} MiB when all were ready",
-        grouped(broker),
-        grouped(generator)
+        rounded(broker),
+        rounded(generator)
     );
     row(out, "memory", &text);
 }
@@ -192,33 +229,4 @@ fn latencies(out: &mut String, report: &Report) {
 
 fn row(out: &mut String, name: &str, text: &str) {
     let _ = writeln!(out, "{name:<NAME_WIDTH$}{text}");
-}
-
-/// A whole number with commas between thousands.
-fn grouped(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::new();
-    if value <= -0.5 {
-        text.push('-');
-    }
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_are_grouped() {
-        let cases = [(0.0, "0"), (999.4, "999"), (1000.0, "1,000"), (-1234567.0, "-1,234,567"), (-0.2, "0")];
-        for (value, text) in cases {
-            assert_eq!(grouped(value), text);
-        }
-    }
 }

@@ -16,6 +16,7 @@ fn findings() -> Findings {
         sent_in_all: 1000,
         simulated: None,
         workers: Vec::new(),
+        experiences: Vec::new(),
     }
 }
 

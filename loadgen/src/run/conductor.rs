@@ -110,7 +110,7 @@ impl<'a> Conductor<'a> {
             let notice_ns = self.led.notice_ns();
             self.led.begin(Phase::Traffic, self.clock.now() + notice_ns + SCHEDULE_LEAD_NS);
             let mut abandoned = 0;
-            self.hold(self.plan.warmup, &mut abandoned)?;
+            self.hold(self.plan.lead_in(), &mut abandoned)?;
             samples.start = self.sample()?;
             self.led.measure_from(self.clock.now() + notice_ns);
             self.hold(self.plan.duration, &mut abandoned)?;

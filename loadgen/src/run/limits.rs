@@ -5,6 +5,7 @@
 use crate::plan::Plan;
 use crate::procfs::{self, ProcessSample};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs::File;
 
 /// Files the process needs besides one a client: standard streams, rings, event descriptors, `/proc`.
 const FILES_BESIDES_CLIENTS: u64 = 128;
@@ -16,6 +17,10 @@ const TABLE_SLOTS_MAX: u32 = 1 << 20;
 pub(super) fn preflight(plan: &Plan) -> Result<Vec<String>, String> {
     for pid in &plan.pids {
         ProcessSample::take(*pid).map_err(|problem| format!("--pid {pid}: {problem}"))?;
+    }
+    if let Some(path) = &plan.generator.qoe_log {
+        // Better now than when the run is over.
+        File::create(path).map_err(|problem| format!("--qoe-log {}: {problem}", path.display()))?;
     }
     if plan.simulated.is_some() {
         return Ok(Vec::new());

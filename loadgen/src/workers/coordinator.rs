@@ -201,6 +201,7 @@ impl Merged {
             sent_in_all: self.sent_in_all,
             simulated: None,
             workers: self.workers,
+            experiences: Vec::new(),
         }
     }
 }

@@ -25,7 +25,8 @@ const HARMLESS: &[&str] = &[
     "host", "port", "target", "mqtt", "keepalive", "clean", "expiry", "receive_maximum", "username", "password",
     "client_id_prefix", "topic_prefix", "connect_rate", "connect_window", "connect_timeout", "ifaddr", "driver",
     "no_spin", "direct", "topic", "start_number", "short_ids", "will_topic", "will_payload", "will_qos", "will_retain",
-    "limit", "interval", "wait_before_publishing",
+    "limit", "interval", "wait_before_publishing", "payload_template", "payload_hdrs",
+    "ramp_up",
 ];
 
 /// The options that were given, with the subcommand's definition.
@@ -163,7 +164,15 @@ mod tests {
 
     #[test]
     fn an_agent_touches_no_files_for_a_coordinator() {
-        for line in ["p2p --json x", "p2p --hgrm x", "p2p --pid 1", "p2p --processes 4", "p2p --agents x:1"] {
+        for line in [
+            "p2p --json x",
+            "p2p --hgrm x",
+            "p2p --pid 1",
+            "p2p --processes 4",
+            "p2p --agents x:1",
+            "p2p --payload-file x",
+            "p2p --qoe-log x",
+        ] {
             assert!(plan(&order(line), false).unwrap_err().contains("does not take"), "{line}");
         }
         for line in ["run /etc/passwd", "run p2p-1K-1K-1K-1K"] {

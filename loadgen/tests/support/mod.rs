@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test program uses a part of it")]
 
+pub(crate) mod peer;
 pub(crate) mod tamper;
 
 use ringmq_loadgen::report::Report;
@@ -89,7 +90,7 @@ impl Drop for Broker {
 }
 
 /// A path that nobody else uses.
-fn scratch(extension: &str) -> PathBuf {
+pub(crate) fn scratch(extension: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("loadgen-test-{}-{number}.{extension}", std::process::id()))

@@ -7,12 +7,15 @@
 //! is in [`watch`](crate::watch).
 
 mod distribution;
+mod gathering;
 mod gauge;
 mod monitor;
+mod reports;
 
 pub use distribution::{BOUNDS_US, Cumulative, Distribution};
 pub use gauge::{Counters, Gauge, Live};
 pub use monitor::Monitor;
+pub use reports::Reports;
 
 use crate::stage::Phase;
 use serde::{Deserialize, Serialize};

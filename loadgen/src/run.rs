@@ -17,7 +17,7 @@ use crate::cli::{Cli, ScenarioArgs};
 use crate::clock::Clock;
 use crate::definition::presets;
 use crate::fleet::{Context, Directory, Fleet, Lent, Meter, Outcome};
-use crate::live::Monitor;
+use crate::live::{Live, Monitor};
 use crate::plan::Plan;
 use crate::report::{self, Findings, Report, Verdict};
 use crate::simulated::{self, Broker, Seat};
@@ -69,10 +69,7 @@ pub fn execute(cli: &Cli) -> Result<Verdict, String> {
         Some(_) if plan.generator.qoe_log.is_some() => {
             return Err("--qoe-log works within one process only: leave out --processes and --agents".into());
         }
-        Some(options) => {
-            let (plan, findings) = workers::carry_out(cli, options, plan, warnings)?;
-            (Arc::new(plan), findings)
-        }
+        Some(options) => workers::carry_out(cli, options, plan, warnings)?,
         None => {
             let plan = Arc::new(plan);
             let findings = carry_out(&plan, warnings)?;
@@ -201,6 +198,7 @@ pub(crate) fn perform<T>(
     plan: &Arc<Plan>,
     share: Share,
     clock: Clock,
+    live: Arc<Live>,
     lead: impl FnOnce(&Context, Receiver<Event>) -> T,
 ) -> Result<(T, Vec<Outcome>), String> {
     let threads = share.threads;
@@ -208,7 +206,7 @@ pub(crate) fn perform<T>(
     let control = Control::new(threads).map_err(|problem| format!("cannot set up: {problem}"))?;
     let (events, told) = channel();
     let directory = Arc::new(Directory::of_share(plan, share));
-    let cx = Context { plan: Arc::clone(plan), stage, directory, live: watch::live(plan), clock, events };
+    let cx = Context { plan: Arc::clone(plan), stage, directory, live, clock, events };
     Ok(thread::scope(|scope| {
         let workers: Vec<_> = links(threads)
             .into_iter()

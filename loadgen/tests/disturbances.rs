@@ -74,6 +74,33 @@ fn a_second_connection_ends_the_first() {
 }
 
 #[test]
+fn disturbances_spread_over_processes() {
+    for broker in brokers() {
+        let processes = "--processes 2 --no-spin";
+        let report =
+            survive(&format!("run reconnect-storm --scale 0.02 --rate 400 --duration 2s {processes}"), broker.port);
+        assert_eq!(report.disturbances.iter().map(|disturbance| disturbance.hit).sum::<u64>(), 100);
+        assert_eq!((report.latency["reconnect"].count, report.latency["resubscribe"].count), (100, 10));
+        assert!(report.checks.missed <= report.traffic.sent_in_all / 2, "{:?}", report.checks);
+
+        let report = survive(&format!("run session-resume --scale 0.02 --duration 3500ms {processes}"), broker.port);
+        let [resumed] = &report.disturbances[..] else { panic!("{:?}", report.disturbances) };
+        assert_eq!((report.checks.missed, resumed.hit, resumed.rounds), (0, 10, 1));
+        assert!((100..=300).contains(&resumed.replayed), "10 clients missed 20 messages each: {resumed:?}");
+
+        let storm = "run take-over-storm --scale 0.02 --rate 300 --duration 1500ms";
+        let report = survive(&format!("{storm} {processes}"), broker.port);
+        assert_eq!((report.disturbances[0].hit, report.latency["takeover"].count), (20, 20));
+
+        let line = format!("run retained-storm --scale 0.05 --rate 200 --duration 1500ms --warmup 100ms {processes}");
+        let (report, code, errors) = run(&line, broker.port);
+        assert!(report.errors.is_empty() && matches!(code, 0 | 3), "`{line}` ended with {code}: {errors}");
+        assert_eq!(report.checks.delivered, 2 * 10 * 25 + report.traffic.sent_in_all);
+        assert_eq!((report.checks.lost, report.checks.missed, report.disturbances[0].recovered), (0, 0, 10));
+    }
+}
+
+#[test]
 fn subscriptions_come_and_go() {
     for broker in brokers() {
         let report = survive("run subscription-churn --scale 0.02 --rate 400 --duration 3s", broker.port);
@@ -169,10 +196,21 @@ fn scenario_file(text: &str) -> PathBuf {
 
 /// Runs the two pairs through a relay that errs at message `number` of every connection.
 fn broken(disturb: &str, keys: &str, tampering: Tampering, number: usize) -> Option<(Report, i32, String)> {
+    broken_with("", disturb, keys, tampering, number)
+}
+
+/// The same with more options.
+fn broken_with(
+    options: &str,
+    disturb: &str,
+    keys: &str,
+    tampering: Tampering,
+    number: usize,
+) -> Option<(Report, i32, String)> {
     let broker = Broker::mosquitto("allow_anonymous true")?;
     let port = relay(broker.port, tampering, number);
     let file = scenario(disturb, keys);
-    let result = run(&format!("run {} --duration 2s --warmup 0s --drain 1s", file.display()), port);
+    let result = run(&format!("run {} --duration 2s --warmup 0s --drain 1s {options}", file.display()), port);
     std::fs::remove_file(file).unwrap();
     Some(result)
 }
@@ -224,11 +262,15 @@ fn a_session_that_is_gone_fails() {
 
 #[test]
 fn a_message_lost_after_the_return_is_not_excused() {
-    let disturb = r#"{ kind = "reconnect", at = "500ms" }"#;
-    let Some((report, code, errors)) = broken(disturb, "", Tampering::Drop, AFTER_THE_HIT) else { return };
-    assert_eq!((code, report.checks.lost), (1, 2), "{errors}");
-    let checks = &report.checks;
-    assert_eq!(checks.delivered + checks.missed + checks.lost, report.traffic.sent_in_all, "{errors}");
+    let disturb = r#"{ kind = "reconnect", at = "500ms", lasts = "200ms" }"#;
+    for options in ["", "--processes 2 --no-spin"] {
+        let found = broken_with(options, disturb, "", Tampering::Drop, AFTER_THE_HIT);
+        let Some((report, code, errors)) = found else { return };
+        assert_eq!((code, report.checks.lost), (1, 2), "{errors}");
+        let checks = &report.checks;
+        assert!(checks.missed > 0, "{checks:?}");
+        assert_eq!(checks.delivered + checks.missed + checks.lost, report.traffic.sent_in_all, "{errors}");
+    }
 }
 
 #[test]
@@ -249,9 +291,14 @@ fn a_first_connection_that_stays_open_fails() {
 
 #[test]
 fn a_slow_reader_may_lose_only_if_the_scenario_says_so() {
-    for (more, code, lost, dropped) in [("", 1, 2, 0), (", may_lose = true", 1, 1, 1)] {
+    for (more, options, code, lost, dropped) in [
+        ("", "", 1, 2, 0),
+        (", may_lose = true", "", 1, 1, 1),
+        (", may_lose = true", "--processes 2 --no-spin", 1, 1, 1),
+    ] {
         let disturb = format!("{{ kind = \"pause\", at = \"300ms\", lasts = \"200ms\"{more} }}");
-        let Some((report, ended, errors)) = broken(&disturb, "", Tampering::Drop, AFTER_THE_HIT) else { return };
+        let found = broken_with(options, &disturb, "", Tampering::Drop, AFTER_THE_HIT);
+        let Some((report, ended, errors)) = found else { return };
         let checks = &report.checks;
         assert_eq!((ended, checks.lost, checks.dropped), (code, lost, dropped), "the fast one's counts: {errors}");
     }

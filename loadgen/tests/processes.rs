@@ -3,9 +3,12 @@
 mod support;
 
 use ringmq_loadgen::report::Report;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use support::{Broker, brokers, generator, read, run};
 
 const SHORT: &str = "--duration 300ms --warmup 50ms --drain 5s";
@@ -123,6 +126,25 @@ fn two_agents_do_one_run_after_the_other() {
 }
 
 #[test]
+fn one_process_by_definition_is_refused_with_what_to_do() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmq-loadgen"));
+    let (code, text) = errors(&command.args(["p2p", "--simulated", "--processes", "2"]).output().unwrap());
+    assert!(code == Some(2) && text.contains("one process by definition") && text.contains("leave out"), "{text}");
+}
+
+#[test]
+fn the_table_says_who_did_the_work() {
+    for broker in brokers() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringmq-loadgen"));
+        let line = format!("p2p --pairs 4 --qos 1 --processes 2 --no-spin --port {} {SHORT}", broker.port);
+        let output = command.args(line.split_whitespace()).output().unwrap();
+        let table = String::from_utf8_lossy(&output.stdout);
+        let row = table.lines().find(|line| line.starts_with("workers ")).unwrap_or_else(|| panic!("{table}"));
+        assert!(row.contains("2 processes on ") && row.contains("most loaded: process "), "{row}");
+    }
+}
+
+#[test]
 fn a_loop_whose_credits_would_cross_processes_is_refused() {
     let output = generator("fanout --processes 2", 1).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -156,6 +178,78 @@ fn a_killed_agent_ends_the_run_with_its_name() {
     assert!(text.contains(&format!("agent {} has closed the connection", two.address)), "{text}");
     // The other one closed its connections and is there for the next run.
     deliver(&format!("p2p --pairs 4 --qos 1 --agents {}", one.address), 1, 1, broker.port);
+}
+
+/// The processes that a coordinator has started, oldest first.
+fn workers_of(coordinator: u32) -> Vec<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    };
+    let numbers =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let mut workers: Vec<u32> = numbers.filter(|pid| parent(*pid) == Some(coordinator)).collect();
+    workers.sort_unstable();
+    workers
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+}
+
+/// Longest that anybody waits for a run that has lost a worker: the time after which silence counts, and some for a busy
+/// machine.
+const LOST_AFTER: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_killed_worker_ends_the_run_with_its_name_and_no_result() {
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
+    let line = "p2p --pairs 4 --qos 1 --duration 300s --processes 2 --no-spin --drain 300s";
+    let run = generator(line, broker.port).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    await_traffic(&broker);
+    let workers = workers_of(run.id());
+    assert_eq!(workers.len(), 2);
+    let killed = Instant::now();
+    signal(workers[1], Signal::KILL);
+    let output = run.wait_with_output().unwrap();
+    assert!(killed.elapsed() < LOST_AFTER);
+    let (code, text) = errors(&output);
+    assert_eq!((code, output.stdout.len()), (Some(2), 0), "{text}");
+    assert!(text.contains(&format!("worker 2 (process {}) has closed the connection", workers[1])), "{text}");
+    assert!(!std::path::Path::new(&format!("/proc/{}", workers[0])).exists(), "the other one has ended too");
+}
+
+#[test]
+fn an_agent_that_says_nothing_more_ends_the_run_with_its_name() {
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
+    let (one, two) = (Agent::start("127.0.0.1:0"), Agent::start("127.0.0.2:0"));
+    let line = format!("p2p --pairs 4 --qos 1 --duration 300s --no-spin --agents {},{}", one.address, two.address);
+    let run = generator(&line, broker.port).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    await_traffic(&broker);
+    let stopped = Instant::now();
+    signal(two.process.id(), Signal::STOP);
+    let output = run.wait_with_output().unwrap();
+    assert!(stopped.elapsed() < LOST_AFTER);
+    let (code, text) = errors(&output);
+    assert_eq!((code, output.stdout.len()), (Some(2), 0), "{text}");
+    assert!(text.contains(&format!("agent {} does not answer", two.address)), "{text}");
+    deliver(&format!("p2p --pairs 4 --qos 1 --agents {}", one.address), 1, 1, broker.port);
+}
+
+/// A terminal sends SIGINT to all processes of the run, the workers too.
+#[test]
+fn control_c_on_a_terminal_ends_all_workers_in_order() {
+    let Some(broker) = Broker::mosquitto("allow_anonymous true") else { return };
+    let line = "p2p --pairs 4 --qos 1 --duration 300s --processes 2 --no-spin";
+    let mut command = generator(line, broker.port);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+    await_traffic(&broker);
+    kill_process_group(Pid::from_raw(run.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    let (report, code, errors) = read(line, &run.wait_with_output().unwrap());
+    assert_eq!((code, report.interrupted, report.generator.workers.len()), (3, true, 2), "{errors}");
+    assert!(report.generator.workers.iter().all(|worker| worker.connected == 4), "{errors}");
+    assert_eq!((report.checks.lost, report.checks.delivered), (0, report.traffic.sent_in_all));
+    assert!(report.traffic.sent_in_all > 0);
 }
 
 #[test]

@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Stdio};
-use support::{brokers, generator, read};
+use support::{Broker, brokers, generator, read};
 
 /// A run that lasts until it is ended.
 const LONG: &str = "--duration 300s --warmup 0s --report-every 250ms";
+
+/// Alone, and as a coordinator of workers: what is seen and what signals do is the same.
+const PROCESSES: [&str; 2] = ["", "--processes 2 --no-spin"];
 
 fn start(line: &str, port: u16) -> (Child, BufReader<ChildStderr>) {
     let mut child = generator(line, port).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -31,6 +34,11 @@ fn await_line(errors: &mut impl BufRead, beginning: &str) -> String {
     panic!("no line `{beginning}`: {all}");
 }
 
+/// Each broker, for each of [`PROCESSES`].
+fn brokers_and_ways() -> impl Iterator<Item = (Broker, &'static str)> {
+    PROCESSES.into_iter().flat_map(|how| brokers().into_iter().map(move |broker| (broker, how)))
+}
+
 fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }
@@ -38,8 +46,8 @@ fn signal(pid: u32, signal: Signal) {
 #[test]
 fn a_signal_ends_a_run_early_with_a_report() {
     for broker in brokers() {
-        for kind in [Signal::INT, Signal::TERM] {
-            let line = format!("p2p --pairs 5 --qos 1 --window 4 {LONG}");
+        for (kind, how) in [Signal::INT, Signal::TERM].into_iter().flat_map(|kind| PROCESSES.map(|how| (kind, how))) {
+            let line = format!("p2p --pairs 5 --qos 1 --window 4 {LONG} {how}");
             let (child, mut errors) = start(&line, broker.port);
             await_line(&mut errors, "measure: 10/10 clients, ");
             signal(child.id(), kind);
@@ -55,8 +63,8 @@ fn a_signal_ends_a_run_early_with_a_report() {
 
 #[test]
 fn a_signal_while_connecting_ends_the_run_without_traffic() {
-    for broker in brokers() {
-        let line = format!("p2p --pairs 500 --rate 10 --connect-rate 2 {LONG}");
+    for (broker, how) in brokers_and_ways() {
+        let line = format!("p2p --pairs 500 --rate 10 --connect-rate 2 {LONG} {how}");
         let (child, mut errors) = start(&line, broker.port);
         await_line(&mut errors, "connect: ");
         signal(child.id(), Signal::INT);
@@ -68,8 +76,8 @@ fn a_signal_while_connecting_ends_the_run_without_traffic() {
 
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
-    for broker in brokers() {
-        let (child, mut errors) = start(&format!("p2p --pairs 2 --qos 1 --drain 300s {LONG}"), broker.port);
+    for (broker, how) in brokers_and_ways() {
+        let (child, mut errors) = start(&format!("p2p --pairs 2 --qos 1 --drain 300s {LONG} {how}"), broker.port);
         let still = |line: &str| line.contains(", sent 0/s, delivered 0/s, ");
         while still(&await_line(&mut errors, "measure: ")) {}
         signal(broker.pid(), Signal::STOP);
@@ -80,6 +88,8 @@ fn a_second_signal_ends_the_process_at_once() {
         signal(child.id(), Signal::INT);
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0));
+        // The workers have the other end of this pipe, which ends when they do.
+        errors.read_to_end(&mut Vec::new()).unwrap();
     }
 }
 
@@ -100,13 +110,13 @@ fn scrape(address: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn metrics_rise_while_the_run_goes_on() {
-    for broker in brokers() {
+    for (broker, how) in brokers_and_ways() {
         let pid = broker.pid();
-        let line = format!("p2p --pairs 5 --qos 1 --rate 1000 --prometheus 0 --pid {pid} {LONG}");
+        let line = format!("p2p --pairs 5 --qos 1 --rate 1000 --prometheus 0 --pid {pid} {LONG} {how}");
         let (child, mut errors) = start(&line, broker.port);
         let url = await_line(&mut errors, "metrics at http://");
         let address = url.strip_suffix("/metrics").unwrap();
-        await_line(&mut errors, "measure: ");
+        await_line(&mut errors, "measure: 10/10 clients, ");
         let rising = ["sent_total", "delivered_total", "acknowledged_total", "end_to_end_seconds_count"];
         let of = |seen: &BTreeMap<String, f64>, name: &str| seen[&format!("ringmq_loadgen_{name}")];
         let first = scrape(address);

@@ -62,7 +62,7 @@ pub struct Checks {
     gaps: HashMap<usize, Vec<Gap>>,
     /// By stream: messages below this number did not have to come, unless a gap says otherwise.
     excused: HashMap<usize, u64>,
-    /// Streams whose losses are counted apart.
+    /// Streams whose losses are counted apart, ascending.
     tolerated: Vec<Range<usize>>,
     /// By publisher, in shared subscriptions.
     seen: Option<Vec<Bitmap>>,
@@ -164,13 +164,14 @@ impl Checks {
 
     /// What messages that never came in a stream count as.
     fn missing(&mut self, stream: usize, excused: bool) -> &mut u64 {
-        if excused {
-            &mut self.tally.missed
-        } else if self.tolerated.iter().any(|streams| streams.contains(&stream)) {
-            &mut self.tally.dropped
-        } else {
-            &mut self.tally.lost
-        }
+        let tolerated = self.tolerates(stream);
+        self.tally.missing(excused, tolerated)
+    }
+
+    /// Whether a stream's losses are counted apart.
+    fn tolerates(&self, stream: usize) -> bool {
+        let at = self.tolerated.partition_point(|streams| streams.end <= stream);
+        self.tolerated.get(at).is_some_and(|streams| streams.contains(&stream))
     }
 
     /// Messages of a stream below `until` that have not come do not have to. What had been found missing before stays
@@ -191,7 +192,7 @@ impl Checks {
         self.tally.lost += count;
     }
 
-    /// Counts the losses of these streams apart.
+    /// Counts the losses of these streams apart; they come after all that have been named before.
     pub fn tolerate(&mut self, streams: Range<usize>) {
         self.tolerated.push(streams);
     }

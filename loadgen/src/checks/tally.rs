@@ -76,6 +76,15 @@ impl Tally {
         self.foreign += other.foreign;
         self.unnumbered += other.unnumbered;
     }
+
+    /// Where messages that never came are counted: those that did not have to, those of slow readers, or all others.
+    pub(super) fn missing(&mut self, excused: bool, tolerated: bool) -> &mut u64 {
+        match (excused, tolerated) {
+            (true, _) => &mut self.missed,
+            (false, true) => &mut self.dropped,
+            (false, false) => &mut self.lost,
+        }
+    }
 }
 
 /// A tally as it is written: `None`, which becomes `null`, for what was not checked.

@@ -8,36 +8,45 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 impl Checks {
-    /// What another process needs for the verification. `streams` gives the publisher of each stream. Nothing may have
-    /// been excused or tolerated.
+    /// What another process needs for the verification. `streams` gives the publisher of each stream.
     #[must_use]
     pub fn digest(&self, streams: impl Iterator<Item = (usize, u32)>) -> Digest {
         if self.seen.is_some() {
             return Digest { tally: self.tally, seen: self.seen.clone(), ..Digest::default() };
         }
-        let mut ends: HashMap<(u32, u64), u64> = HashMap::new();
+        let mut ends: HashMap<End, u64> = HashMap::new();
         for (stream, publisher) in streams {
-            *ends.entry((publisher, self.next[stream])).or_default() += 1;
+            let next = self.next[stream];
+            let excused_until = self.excused.get(&stream).map_or(0, |until| *until).max(next);
+            *ends.entry(End { publisher, next, excused_until, tolerated: self.tolerates(stream) }).or_default() += 1;
         }
-        let ends = ends.into_iter().map(|((publisher, next), streams)| (publisher, next, streams)).collect();
-        Digest { tally: self.tally, skipped: self.skipped(), ends, seen: None }
+        let mut tally = self.tally;
+        for (stream, gap) in self.gaps.iter().flat_map(|(stream, gaps)| gaps.iter().map(move |gap| (*stream, gap))) {
+            *tally.missing(gap.excused, self.tolerates(stream)) += gap.to - gap.from;
+        }
+        Digest { tally, ends: ends.into_iter().collect(), seen: None }
     }
+}
 
-    /// Messages skipped in plain streams, and not made up for.
-    fn skipped(&self) -> u64 {
-        self.gaps.values().flatten().map(|gap| gap.to - gap.from).sum()
-    }
+/// How a plain stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct End {
+    publisher: u32,
+    /// One more than the highest sequence number received.
+    next: u64,
+    /// Messages from `next` to below this did not have to come.
+    excused_until: u64,
+    /// The stream's losses are counted apart.
+    tolerated: bool,
 }
 
 /// One thread's checks, as short as they can be for another process to verify the whole run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Digest {
+    /// With what is missing between received messages.
     tally: Tally,
-    /// Messages skipped in plain streams, and not made up for.
-    skipped: u64,
-    /// Publisher, one more than the highest sequence number received, and how many plain streams ended so. In a run
-    /// without loss all streams of a publisher end alike.
-    pub(super) ends: Vec<(u32, u64, u64)>,
+    /// How plain streams ended, and how many did so. In a run without loss all streams of a publisher end alike.
+    pub(super) ends: Vec<(End, u64)>,
     /// By publisher, in shared subscriptions.
     seen: Option<Vec<Bitmap>>,
 }
@@ -81,10 +90,12 @@ impl Verification {
         if let Some(seen) = &digest.seen {
             self.unite(seen);
         }
-        self.tally.lost += digest.skipped;
-        for (publisher, next, streams) in &digest.ends {
-            let sent = sent.get(*publisher as usize).ok_or_else(|| format!("there is no publisher {publisher}"))?;
-            self.tally.lost += sent.saturating_sub(*next) * streams;
+        for (end, streams) in &digest.ends {
+            let unknown = || format!("there is no publisher {}", end.publisher);
+            let sent = *sent.get(end.publisher as usize).ok_or_else(unknown)?;
+            let excused_until = end.excused_until.min(sent).max(end.next);
+            *self.tally.missing(true, end.tolerated) += (excused_until - end.next) * streams;
+            *self.tally.missing(false, end.tolerated) += sent.saturating_sub(excused_until) * streams;
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! The reading side: gathers what the threads have published into a [`Snapshot`].
+//! The reading side: gathers what the threads have published, or the workers have sent, into a [`Snapshot`].
 //!
 //! Absent: a thread of its own. Whoever wants snapshots calls [`Monitor::observe`], a few times a second at most.
 
-use super::{BrokerLoad, Live, Second, Snapshot};
+use super::gathering::Gathering;
+use super::{BrokerLoad, Live, Reports, Second, Snapshot};
 use crate::clock::{Clock, NANOS_PER_SECOND};
 use crate::plan::Plan;
 use crate::procfs::{self, ProcessSample};
@@ -13,28 +14,46 @@ use std::time::{Duration, Instant};
 /// Shortest interval over which the broker's CPU time is taken.
 const BROKER_PERIOD: Duration = Duration::from_secs(1);
 
-/// Gathers snapshots of one process's run.
+/// Where figures come from.
+#[derive(Debug)]
+enum Source {
+    /// This process's threads.
+    Threads(Arc<Live>),
+    /// Other processes.
+    Workers(Arc<Reports>),
+}
+
+/// Gathers snapshots of a run.
 #[derive(Debug)]
 pub struct Monitor {
     plan: Arc<Plan>,
     stage: Arc<Stage>,
-    live: Arc<Live>,
+    source: Source,
     clock: Clock,
     latest: Snapshot,
-    /// The second that not all threads have handed over yet, and how many have.
-    gathering: (Second, usize),
+    gathering: Gathering,
     broker: Option<(Instant, ProcessSample)>,
 }
 
 impl Monitor {
-    /// A monitor of the run that these belong to.
+    /// A monitor of this process's threads.
     #[must_use]
     pub fn new(plan: Arc<Plan>, stage: Arc<Stage>, live: Arc<Live>, clock: Clock) -> Self {
-        let latest = Snapshot { spins: plan.generator.spin, ..Snapshot::new(u64::from(plan.clients())) };
-        Self { plan, stage, live, clock, latest, gathering: (Second::default(), 0), broker: None }
+        Self::of(plan, stage, Source::Threads(live), clock)
     }
 
-    /// The run now. Its last second is the last one that all threads have finished.
+    /// A monitor of a run whose threads are those of other processes.
+    #[must_use]
+    pub fn of_workers(plan: Arc<Plan>, stage: Arc<Stage>, reports: Arc<Reports>, clock: Clock) -> Self {
+        Self::of(plan, stage, Source::Workers(reports), clock)
+    }
+
+    fn of(plan: Arc<Plan>, stage: Arc<Stage>, source: Source, clock: Clock) -> Self {
+        let latest = Snapshot { spins: plan.generator.spin, ..Snapshot::new(u64::from(plan.clients())) };
+        Self { plan, stage, source, clock, latest, gathering: Gathering::default(), broker: None }
+    }
+
+    /// The run now. Its last second is the last one that all threads, or workers, have finished.
     pub fn observe(&mut self) -> &Snapshot {
         let now = self.clock.now();
         self.latest.elapsed_s = now as f64 / NANOS_PER_SECOND as f64;
@@ -53,8 +72,22 @@ impl Monitor {
     fn gather(&mut self) {
         self.latest.counters = super::Counters::default();
         self.latest.errors.clear();
+        match &self.source {
+            Source::Threads(live) => {
+                let live = Arc::clone(live);
+                self.gather_threads(&live);
+            }
+            Source::Workers(reports) => {
+                let reports = Arc::clone(reports);
+                let seconds = reports.fetch(&mut self.latest);
+                self.file(&seconds, reports.workers());
+            }
+        }
+    }
+
+    fn gather_threads(&mut self, live: &Live) {
         let mut parts = Vec::new();
-        for slot in &self.live.slots {
+        for slot in &live.slots {
             // A thread that panicked has nothing more to say; what it said is still right.
             let mut published = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
             self.latest.counters.add(&published.counters);
@@ -63,7 +96,7 @@ impl Monitor {
                 parts.push(published.batch.second());
             }
         }
-        for part in parts {
+        for part in &parts {
             for (name, more) in
                 [("end_to_end", &part.end_to_end), ("acknowledge", &part.acknowledge), ("connect", &part.connect)]
             {
@@ -71,25 +104,16 @@ impl Monitor {
                     self.latest.latency.entry(name.to_owned()).or_default().add(more);
                 }
             }
-            self.file(&part);
         }
+        self.file(&parts, live.slots.len());
     }
 
-    /// Puts a thread's part where it belongs.
-    fn file(&mut self, part: &Second) {
-        let (second, threads) = &mut self.gathering;
-        if *threads > 0 && part.number > second.number {
-            self.latest.second = std::mem::take(second);
-            *threads = 0;
-        }
-        if *threads == 0 {
-            second.number = part.number;
-        }
-        second.merge(part);
-        *threads += 1;
-        if *threads == self.live.slots.len() {
-            self.latest.second = std::mem::take(second);
-            *threads = 0;
+    /// Puts parts of seconds where they belong; each second has so many.
+    fn file(&mut self, parts: &[Second], of: usize) {
+        for part in parts {
+            if let Some(second) = self.gathering.add(part, of) {
+                self.latest.second = second;
+            }
         }
     }
 

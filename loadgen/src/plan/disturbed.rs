@@ -25,13 +25,18 @@ impl Plan {
 
     /// Refuses what could not be checked.
     pub(super) fn check_disturbances(&self) -> Result<(), String> {
+        self.check_disturbances_over(self.threads() as u32)
+    }
+
+    /// The same with so many threads, those of all processes together.
+    pub(crate) fn check_disturbances_over(&self, threads: u32) -> Result<(), String> {
         for it in &self.disturbances {
-            self.check_disturbance(it).map_err(|problem| format!("{}: {problem}", it.disturb.kind.name()))?;
+            self.check_disturbance(it, threads).map_err(|problem| format!("{}: {problem}", it.disturb.kind.name()))?;
         }
         Ok(())
     }
 
-    fn check_disturbance(&self, it: &Disturbance) -> Result<(), String> {
+    fn check_disturbance(&self, it: &Disturbance, threads: u32) -> Result<(), String> {
         let disturb = &it.disturb;
         if disturb.at >= self.duration {
             return Err(format!("at {:?} the run of {:?} is over", disturb.at, self.duration));
@@ -60,7 +65,6 @@ impl Plan {
         {
             return Err("the group has no filters".into());
         }
-        let threads = self.threads() as u32;
         let strays = it.hit().any(|subscriber| {
             let thread = self.scenario.subscriber_thread(subscriber, threads);
             let mut sources = self.scenario.sources(subscriber).iter().collect::<Vec<_>>().into_iter();
@@ -69,9 +73,10 @@ impl Plan {
             })
         });
         if threads > 1 && strays {
-            return Err("what a client misses is counted exactly only if its publishers run on its thread: use one \
-                        core, or pairs with the same numbers"
-                .into());
+            return Err(format!(
+                "what a client misses is counted exactly only if its publishers run on its thread, and there are \
+                 {threads} threads: use one core of one process, or pairs with the same numbers"
+            ));
         }
         Ok(())
     }
@@ -106,6 +111,7 @@ mod tests {
         let silent = |text: String| text.replace("reconnect\"", "resubscribe\"").replace("filters = [\"a/%i\"]\n", "");
         let pause = |text: String| text.replace("reconnect\"", "pause\", lasts = \"2s\"");
         assert!(attempt(all, "").is_ok() && attempt(pause, "").is_ok());
+        assert!(attempt(all, "").unwrap().check_disturbances_over(2).unwrap_err().contains("on its thread"));
         assert!(attempt(retain, "--clean false --expiry 9").is_ok());
         for (problem, word) in [
             (attempt(same, "--duration 1s"), "is over"),

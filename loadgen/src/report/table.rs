@@ -50,6 +50,9 @@ pub(super) fn render(report: &Report) -> String {
     }
     simulated(&mut out, report);
     generator(&mut out, report);
+    if !report.generator.workers.is_empty() {
+        row(&mut out, "workers", &crate::workers::summary(&report.generator.workers));
+    }
     latencies(&mut out, report);
     let _ = writeln!(out);
     let verdict = match report.verdict {

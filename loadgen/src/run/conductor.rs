@@ -92,7 +92,9 @@ impl<'a> Conductor<'a> {
         samples.memory = [self.memory(); 3];
 
         let before = self.sample()?;
-        samples.connect_time = self.pass(Phase::Connect, timeout)?;
+        if !self.interrupted {
+            samples.connect_time = self.pass(Phase::Connect, timeout)?;
+        }
         let after = self.sample()?;
         samples.connect_cpu_ns = after.broker.since(&before.broker).run_ns;
         samples.connect_simulated = after.simulated.since(&before.simulated);

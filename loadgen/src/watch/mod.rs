@@ -86,11 +86,16 @@ fn view(plan: &Plan) -> View {
     }
 }
 
+/// Whether anybody looks at the run while it goes on.
+#[must_use]
+pub fn is_watched(plan: &Plan) -> bool {
+    shows(plan) || plan.generator.watch.prometheus.is_some()
+}
+
 /// What the threads publish to: nowhere if nobody watches.
 #[must_use]
 pub fn live(plan: &Plan) -> Arc<Live> {
-    let watched = view(plan) != View::Nothing || plan.generator.watch.prometheus.is_some();
-    if watched { Live::new(plan.threads()) } else { Live::unwatched() }
+    if is_watched(plan) { Live::new(plan.threads()) } else { Live::unwatched() }
 }
 
 /// Whether the run's own plain lines of progress would be in the way.

@@ -12,19 +12,25 @@ use super::stream::{Broken, Stream, read, write};
 use crate::cli::AgentArgs;
 use crate::clock::{Clock, monotonic_ns};
 use crate::fleet::{Context, Meter, Outcome};
+use crate::live::{Live, Monitor, Second};
 use crate::procfs::ProcessSample;
 use crate::run;
 use crate::stage::{Event, Phase, Stage};
+use signal_hook::consts::SIGINT;
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How often the coordinator learns where the threads stand while they drain, and otherwise.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often the coordinator of a watched run learns what the threads have counted.
+const SEEN_PERIOD: Duration = Duration::from_millis(250);
 
 /// Serves coordinators, one after the other, until the process is ended.
 ///
@@ -34,6 +40,10 @@ pub(crate) fn run(args: &AgentArgs) -> Result<(), String> {
     let cores: Vec<Option<usize>> =
         args.cores.as_ref().map_or_else(|| vec![None], |list| list.0.iter().copied().map(Some).collect());
     if args.inherited {
+        // Ctrl-C on a terminal reaches all processes of the run. The coordinator ends it in order; this one is told so,
+        // or finds that the coordinator is no more.
+        signal_hook::flag::register(SIGINT, Arc::new(AtomicBool::new(false)))
+            .map_err(|problem| format!("cannot handle signals: {problem}"))?;
         let stream = Stream::inherited().map_err(|problem| format!("standard input: {problem}"))?;
         // The coordinator knows already what went wrong, or is no more.
         return serve(stream, &cores, true).or(Ok(()));
@@ -85,21 +95,27 @@ fn serve(mut stream: Stream, cores: &[Option<usize>], trusted: bool) -> Result<(
 /// Runs the threads of an order to the end, and hands over what they found.
 fn perform(order: &Order, stream: &mut Stream, trusted: bool) -> Result<(), String> {
     let plan = Arc::new(order::plan(order, trusted)?);
-    run::raise_open_files_limit(&plan, order.share.clients(&plan))?;
+    run::raise_open_files_limit(&plan, order.share.connections(&plan))?;
     let clock = Clock::with_zero(order.clock_zero_ns);
-    let commands = stream.try_clone().map_err(|problem| problem.to_string())?;
-    let (ended, outcomes) = run::perform(&plan, order.share, clock, |cx, told| {
+    let live = if order.watched { Live::new(order.share.threads) } else { Live::unwatched() };
+    let clone = |stream: &Stream| stream.try_clone().map_err(|problem| problem.to_string());
+    let (commands, last_words) = (clone(stream)?, clone(stream)?);
+    let (ended, outcomes) = run::perform(&plan, order.share, clock, live, |cx, told| {
         let (stage, wake) = (Arc::clone(&cx.stage), cx.events.clone());
+        let monitor = || Monitor::new(Arc::clone(&plan), Arc::clone(&stage), Arc::clone(&cx.live), clock);
+        let monitor = order.watched.then(monitor);
         let follower = thread::spawn(move || follow(commands, &stage, &wake));
-        let reported = report(cx, &told, stream, || follower.is_finished());
+        let reported = report(cx, &told, stream, monitor, || follower.is_finished());
         if reported.is_err() {
             stream.shut();
         }
         let followed = follower.join().expect("the thread that follows commands does not panic");
         // What the coordinator did says more than that it cannot be written to.
-        followed.and_then(|cpu| reported.map(|()| cpu))
+        followed.and_then(|cpu| reported.map(|()| (cpu, Lifeline::start(last_words))))
     })?;
-    let findings = collect(outcomes, ended?);
+    let (cpu, lifeline) = ended?;
+    let findings = collect(outcomes, cpu);
+    drop(lifeline);
     write(stream, &Answer::Findings(Box::new(findings))).map_err(|problem| format!("it is gone: {problem}"))
 }
 
@@ -129,8 +145,42 @@ fn follow(mut commands: Stream, stage: &Stage, wake: &Sender<Event>) -> Result<P
     ended
 }
 
-/// Passes on what the threads say, and where they stand, until `ended`.
-fn report(cx: &Context, told: &Receiver<Event>, stream: &mut Stream, ended: impl Fn() -> bool) -> Result<(), String> {
+/// Says that this process is there, from when its threads are told to end; with this value that stops.
+struct Lifeline {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lifeline {
+    fn start(mut stream: Stream) -> Self {
+        let (stop, stopped) = channel::<()>();
+        let body = move || {
+            while stopped.recv_timeout(ALIVE_PERIOD) == Err(RecvTimeoutError::Timeout)
+                && write(&mut stream, &Answer::Alive).is_ok()
+            {}
+        };
+        Self { stop: Some(stop), thread: Some(thread::spawn(body)) }
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Passes on what the threads say, where they stand and what `monitor` sees of them, until `ended`.
+fn report(
+    cx: &Context,
+    told: &Receiver<Event>,
+    stream: &mut Stream,
+    mut monitor: Option<Monitor>,
+    ended: impl Fn() -> bool,
+) -> Result<(), String> {
+    let (mut seen, mut second) = (Instant::now(), None);
     let mut last = (0, None);
     let mut said = Instant::now();
     let gone = |problem: std::io::Error| format!("it is gone: {problem}");
@@ -146,6 +196,17 @@ fn report(cx: &Context, told: &Receiver<Event>, stream: &mut Stream, ended: impl
         if now != last || said.elapsed() >= ALIVE_PERIOD {
             (last, said) = (now, Instant::now());
             write(stream, &Answer::Progress { moved: now.0, account: now.1 }).map_err(gone)?;
+        }
+        if let Some(monitor) = &mut monitor
+            && seen.elapsed() >= SEEN_PERIOD
+        {
+            seen = Instant::now();
+            let mut snapshot = monitor.observe().clone();
+            if second.replace(snapshot.second.number) == Some(snapshot.second.number) {
+                // It has been sent, and is the largest part.
+                snapshot.second = Second::default();
+            }
+            write(stream, &Answer::Seen(Box::new(snapshot))).map_err(gone)?;
         }
     }
     Ok(())

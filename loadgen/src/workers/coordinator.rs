@@ -3,8 +3,8 @@
 //! Absent: connections of its own to the broker.
 
 use super::WorkerResult;
-use super::crew::{Crew, Worker, hear};
-use super::offset::Offset;
+use super::crew::{Crew, Ears, Worker, hear};
+use super::offset::{Offset, disagreement_ns};
 use super::order;
 use super::protocol::{Command, Findings, Order};
 use super::share::{Share, check, crossing};
@@ -13,11 +13,14 @@ use crate::cli::{Cli, CommonArgs, ScenarioArgs};
 use crate::clock::{Clock, NANOS_PER_MILLI};
 use crate::definition::presets;
 use crate::fleet::Meter;
+use crate::live::{Monitor, Reports};
 use crate::plan::Plan;
 use crate::procfs::ProcessSample;
 use crate::report;
 use crate::run::{Conductor, Led, Samples};
 use crate::stage::{Phase, Stage};
+use crate::watch::{self, Interrupts, Watch};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -28,6 +31,9 @@ const NOTICE_NS: u64 = 50 * NANOS_PER_MILLI;
 
 /// Latencies between hosts are worth a warning if their clocks are less certain than this share of the median.
 const UNCERTAINTY_SHARE_MAX: f64 = 0.1;
+
+/// Above this share of busy turns one worker may be what limits the run; the report's threshold for all together.
+const BUSY_SHARE_MAX: f64 = 0.95;
 
 /// The workers as the conductor leads them.
 struct Workers<'a> {
@@ -69,35 +75,63 @@ pub(crate) fn carry_out(
     options: &CommonArgs,
     mut plan: Plan,
     mut warnings: Vec<String>,
-) -> Result<(Plan, report::Findings), String> {
+) -> Result<(Arc<Plan>, report::Findings), String> {
+    if plan.simulated.is_some() {
+        return Err("--simulated is one process by definition, with the broker and all clients in it: leave out \
+                    --processes and --agents, or --simulated"
+            .into());
+    }
     let mut workers = assemble(options, &plan.generator.cores, &mut warnings)?;
     let threads: Vec<usize> = workers.iter().map(|worker| worker.welcome.cores.len()).collect();
     let shares = Share::rows(&threads);
     plan.generator.cores = workers.iter().flat_map(|worker| worker.welcome.cores.clone()).collect();
     check(&plan, &shares)?;
 
+    let plan = Arc::new(plan);
     let clock = Clock::start();
     let stage = Arc::new(Stage::new(workers.len()));
     let crew = Crew::new(&workers)?;
     let (samples, found) = lead(cli, &plan, &workers, &shares, (clock, &stage, &crew))?;
-    let offsets = workers.iter_mut().map(Worker::measure_again).collect::<Result<Vec<_>, _>>()?;
+    let mut offsets = Vec::new();
+    for place in 0..workers.len() {
+        offsets.push(workers[place].measure_again()?);
+        workers.iter_mut().for_each(Worker::reassure);
+    }
     let (from, until) = stage.measured();
     let measured = Duration::from_nanos(if from == u64::MAX { 0 } else { until.min(clock.now()) - from });
     crew.dismiss();
 
     let merged = merge(&plan, &workers, &shares, &offsets, found, measured)?;
-    let uncertainty_us = offsets.iter().map(|offset| offset.uncertainty_ns).max().unwrap_or(0) as f64 / 1000.0;
+    warnings.extend(doubts(&plan, &workers, &shares, &offsets, &merged));
+    let samples = samples.of_workers(merged.cpu);
+    Ok((plan, report::Findings { samples, measured, warnings, ..merged.findings() }))
+}
+
+/// What makes the merged figures doubtful: clocks that are not known well enough, and one worker that was the limit.
+fn doubts(plan: &Plan, workers: &[Worker], shares: &[Share], offsets: &[Offset], merged: &Merged) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let clock = |place: usize| workers[place].welcome.clock.as_str();
+    let clocks = offsets.iter().enumerate().map(|(place, offset)| (clock(place), *offset));
+    let disagreement_us = disagreement_ns(clocks) as f64 / 1000.0;
     if let Some(latency) = merged.meter.end_to_end.percentiles()
-        && uncertainty_us > latency.p50_us * UNCERTAINTY_SHARE_MAX
-        && crossing(&plan, &shares).is_some()
+        && disagreement_us > latency.p50_us * UNCERTAINTY_SHARE_MAX
+        && crossing(plan, shares, |one, other| clock(one) == clock(other)).is_some()
     {
-        warnings.push(format!(
-            "the hosts' clocks agree within {uncertainty_us:.1} us only, and the median latency is {} us: latencies \
+        doubts.push(format!(
+            "the hosts' clocks agree within {disagreement_us:.1} us only, and the median latency is {} us: latencies \
              between hosts are wrong by up to that",
             latency.p50_us
         ));
     }
-    Ok((plan, report::Findings { samples: samples.of_workers(merged.cpu), measured, warnings, ..merged.findings() }))
+    let at_limit = |worker: &WorkerResult| worker.busy_share > BUSY_SHARE_MAX;
+    if plan.generator.spin && !merged.workers.iter().all(at_limit) {
+        for worker in merged.workers.iter().filter(|worker| at_limit(worker)) {
+            let (name, share) = (worker.name(), worker.busy_share * 100.0);
+            doubts
+                .push(format!("{name} was busy {share:.0} % of the time and may have been the limit of the whole run"));
+        }
+    }
+    doubts
 }
 
 /// Starts and reaches all workers.
@@ -116,8 +150,24 @@ fn assemble(options: &CommonArgs, cores: &[Option<usize>], warnings: &mut Vec<St
     }
     for agent in &options.agents {
         workers.push(Worker::reach(agent)?);
+        workers.iter_mut().for_each(Worker::reassure);
     }
+    agree(&mut workers);
     Ok(workers)
+}
+
+/// Workers with one clock get one offset, the most certain one that was found: between them there is no uncertainty.
+fn agree(workers: &mut [Worker]) {
+    let mut best: BTreeMap<String, Offset> = BTreeMap::new();
+    for worker in &*workers {
+        let offset = best.entry(worker.welcome.clock.clone()).or_insert(worker.offset);
+        if worker.offset.uncertainty_ns < offset.uncertainty_ns {
+            *offset = worker.offset;
+        }
+    }
+    for worker in workers {
+        worker.offset = best[&worker.welcome.clock];
+    }
 }
 
 /// The threads' cores of one process of several: a row of the list, or one of it if there are too few.
@@ -131,7 +181,7 @@ fn deal(cores: &[Option<usize>], number: usize, processes: usize) -> Vec<Option<
 /// Leads the workers through all phases.
 fn lead(
     cli: &Cli,
-    plan: &Plan,
+    plan: &Arc<Plan>,
     workers: &[Worker],
     shares: &[Share],
     (clock, stage, crew): (Clock, &Arc<Stage>, &Crew),
@@ -142,6 +192,12 @@ fn lead(
         _ => None,
     };
     let (events, told) = channel();
+    let reports = Reports::new(workers.len());
+    let monitor = Monitor::of_workers(Arc::clone(plan), Arc::clone(stage), Arc::clone(&reports), clock);
+    let watch = Watch::start(plan, monitor, events.clone())?;
+    let interrupts =
+        Interrupts::handle(events.clone()).map_err(|problem| format!("cannot handle signals: {problem}"))?;
+    let heard = Ears { stage: Arc::clone(stage), reports, events };
     let mut ears = Vec::new();
     for (place, worker) in workers.iter().enumerate() {
         let order = Order {
@@ -151,14 +207,15 @@ fn lead(
             share: shares[place],
             cores: worker.welcome.cores.clone(),
             clock_zero_ns: clock.zero_ns() + worker.offset.ahead_ns,
+            watched: watch::is_watched(plan),
         };
         crew.tell_one(place, &Command::Prepare(Box::new(order)));
         let stream = worker.stream.try_clone().map_err(|problem| format!("{}: {problem}", worker.name))?;
-        let (name, stage, events) = (worker.name.clone(), Arc::clone(stage), events.clone());
-        ears.push(thread::spawn(move || hear(&name, stream, place, &stage, &events)));
+        let (name, heard) = (worker.name.clone(), heard.clone());
+        ears.push(thread::spawn(move || hear(&name, stream, place, &heard)));
     }
     let (stop, stopped) = channel();
-    thread::scope(|scope| {
+    let led = thread::scope(|scope| {
         scope.spawn(|| {
             let stopped = stopped;
             crew.keep_alive(&stopped);
@@ -177,7 +234,10 @@ fn lead(
         let samples = samples?;
         let found = heard.into_iter().map(|found| found.map(|found| *found)).collect::<Result<_, _>>()?;
         Ok((samples, found))
-    })
+    });
+    // Puts the terminal back before anything is printed.
+    drop((watch, interrupts));
+    led
 }
 
 /// What all workers found.
@@ -258,7 +318,8 @@ fn result(
         busy_share: report::tidy(meter.busy_ns as f64 / turns_ns as f64),
         wait_share: report::tidy(cpu.wait_ns as f64 / threads_ns),
         lag_p99_us: meter.lag.percentiles().map(|lag| lag.p99_us),
-        clock_offset_us: report::tidy(offset.ahead_ns as f64 / 1000.0),
+        // Hours as a rule, of which every microsecond counts.
+        clock_offset_us: offset.ahead_ns as f64 / 1000.0,
         clock_uncertainty_us: report::tidy(offset.uncertainty_ns as f64 / 1000.0),
     }
 }

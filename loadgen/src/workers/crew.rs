@@ -8,6 +8,7 @@ use super::protocol::{
     SILENCE_MAX, Version, Welcome,
 };
 use super::stream::{Stream, read, write};
+use crate::live::Reports;
 use crate::procfs;
 use crate::stage::{Event, Stage};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -15,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One worker, greeted.
 #[derive(Debug)]
@@ -106,6 +107,12 @@ impl Worker {
         Ok(Self { name, agent, welcome, offset, stream, _process: process })
     }
 
+    /// Says that the coordinator is alive, while it is busy with others.
+    pub(super) fn reassure(&mut self) {
+        // If it is gone, that is found out when it is needed.
+        let _ = write(&mut self.stream, &Command::Alive);
+    }
+
     /// Measures the clock again, after the run; the uncertainty with the drift since.
     pub(super) fn measure_again(&mut self) -> Result<Offset, String> {
         if self.offset == Offset::NONE {
@@ -158,17 +165,20 @@ impl Crew {
     }
 }
 
-/// Hears one worker to the end of its part.
+/// Where what the workers say goes.
+#[derive(Debug, Clone)]
+pub(super) struct Ears {
+    pub stage: Arc<Stage>,
+    pub reports: Arc<Reports>,
+    pub events: Sender<Event>,
+}
+
+/// Hears worker number `place` to the end of its part.
 ///
 /// # Errors
 /// Why it did not get there, with its name; also said as an event.
-pub(super) fn hear(
-    name: &str,
-    mut stream: Stream,
-    place: usize,
-    stage: &Stage,
-    events: &Sender<Event>,
-) -> Result<Box<Findings>, String> {
+pub(super) fn hear(name: &str, mut stream: Stream, place: usize, ears: &Ears) -> Result<Box<Findings>, String> {
+    let Ears { stage, reports, events } = ears;
     loop {
         let problem = match read(&mut stream, ANSWER_BYTES_MAX) {
             Ok(Answer::Event(Event::Failed(problem))) => format!("{name}: {problem}"),
@@ -184,6 +194,11 @@ pub(super) fn hear(
                 }
                 continue;
             }
+            Ok(Answer::Seen(snapshot)) => {
+                reports.put(place, *snapshot);
+                continue;
+            }
+            Ok(Answer::Alive) => continue,
             Ok(Answer::Findings(findings)) => return Ok(findings),
             Ok(Answer::Clock(_)) => format!("{name} says what its clock shows without being asked"),
             Err(broken) => format!("{name} {broken}"),

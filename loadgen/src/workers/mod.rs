@@ -3,7 +3,7 @@
 //! The process that the user started, the *coordinator*, opens no connection. *Workers* do: processes it starts itself
 //! (`--processes`) and *agents* started by hand on other hosts (`--agents`), both by one protocol. Each has a row of
 //! the run's threads and all clients of these; the coordinator moves the phases, decides when everything sent is
-//! accounted for, and merges what the workers measured.
+//! accounted for, shows what the workers count meanwhile, and merges what they measured.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -14,6 +14,7 @@
 //! | `offset` | clocks of other hosts |
 //! | `coordinator`, `crew` | the coordinator's side: the run, and its connections to the workers |
 //! | `agent` | the worker's side |
+//! | `summary` | the workers in a line of the report |
 //!
 //! Absent: authentication and encryption (an agent listens on loopback unless told), credits between processes, and
 //! restarting a worker: if one is lost the run ends with an error.
@@ -26,10 +27,12 @@ mod order;
 mod protocol;
 mod share;
 mod stream;
+mod summary;
 
 pub(crate) use agent::run as run_agent;
 pub(crate) use coordinator::carry_out;
 pub use share::Share;
+pub(crate) use summary::summary;
 
 use serde::{Deserialize, Serialize};
 

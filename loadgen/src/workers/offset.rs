@@ -7,9 +7,23 @@
 use super::protocol::{ANSWER_BYTES_MAX, Answer, Command};
 use super::stream::{Stream, read, write};
 use crate::clock::monotonic_ns;
+use std::collections::BTreeMap;
 
 /// Round trips of one measurement.
 const EXCHANGES: usize = 32;
+
+/// How far two of several clocks may be apart beyond their offsets, nanoseconds: each is compared with ours, and so with
+/// each other by way of it.
+pub(super) fn disagreement_ns<'a>(offsets: impl IntoIterator<Item = (&'a str, Offset)>) -> u64 {
+    let mut by_clock: BTreeMap<&str, u64> = BTreeMap::new();
+    for (clock, offset) in offsets {
+        let most = by_clock.entry(clock).or_default();
+        *most = offset.uncertainty_ns.max(*most);
+    }
+    let mut uncertainties: Vec<u64> = by_clock.into_values().collect();
+    uncertainties.sort_unstable();
+    uncertainties.iter().rev().take(2).sum()
+}
 
 /// Another clock against ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +84,14 @@ mod tests {
                 assert!(found.uncertainty_ns <= 5);
             }
         }
+    }
+
+    #[test]
+    fn two_clocks_may_be_wrong_in_opposite_directions_and_one_clock_is_one() {
+        let wrong_by = |uncertainty_ns| Offset { ahead_ns: 7, uncertainty_ns };
+        assert_eq!(disagreement_ns([("ours", Offset::NONE), ("a", wrong_by(30)), ("b", wrong_by(50))]), 80);
+        assert_eq!(disagreement_ns([("ours", Offset::NONE), ("a", wrong_by(30)), ("a", wrong_by(20))]), 30);
+        assert_eq!(disagreement_ns([("ours", Offset::NONE)]), 0);
     }
 
     #[test]

@@ -14,7 +14,10 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, UdpSocket};
 
 /// Options that the coordinator follows itself.
-const COORDINATORS: [&str; 8] = ["processes", "agents", "cores", "threads", "json", "hgrm", "quiet", "pid"];
+#[rustfmt::skip]
+const COORDINATORS: [&str; 11] = [
+    "processes", "agents", "cores", "threads", "json", "hgrm", "quiet", "pid", "ui", "report_every", "prometheus",
+];
 
 /// Options that an agent takes. Whatever is added to the command line has to be added here if it neither reads nor
 /// writes files, so that nothing harmful is let in by being forgotten.
@@ -134,13 +137,14 @@ mod tests {
             share: Share { first: 1, threads: 1, total: 2 },
             cores: vec![None],
             clock_zero_ns: 0,
+            watched: false,
         }
     }
 
     #[test]
     fn a_worker_gets_what_concerns_it_and_nothing_else() {
         let line = "fanin --all --publishers 7 --rate 100 --processes 2 --agents a:1,b:2 --cores 0,1 --json x.jsonl --hgrm y \
-                    --quiet --pid 1 --ifaddr 127.0.0.2,127.0.0.3 --no-spin --mqtt 5";
+                    --prometheus 0 --quiet --pid 1 --ifaddr 127.0.0.2,127.0.0.3 --no-spin --mqtt 5";
         let found = arguments(words(line), "lg1").unwrap();
         let mut sorted = found[1..].to_vec();
         sorted.sort_unstable();

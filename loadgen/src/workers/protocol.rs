@@ -1,20 +1,22 @@
 //! What coordinator and agent say to each other.
 //!
 //! The coordinator greets, measures the agent's clock, hands over its part of the run, and moves the phases; the agent
-//! reports what its threads report, says every second where it stands, and hands over what it measured in the end.
+//! reports what its threads report, says every second where it stands and, if the run is watched, more often what it has
+//! counted, and hands over what it measured in the end.
 //! Both must be of the same version: what they exchange follows the measurements' own types. Absent: frames, see
 //! `stream`.
 
 use super::share::Share;
 use crate::checks::Digest;
 use crate::fleet::Meter;
+use crate::live::Snapshot;
 use crate::procfs::{self, ProcessSample};
 use crate::stage::{Account, Event, Phase};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Version of what is exchanged; raised with every change of the types in this file.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// Longest greeting, bytes, in both directions.
 pub(super) const GREETING_BYTES_MAX: usize = 64 << 10;
@@ -32,7 +34,7 @@ pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const ALIVE_PERIOD: Duration = Duration::from_secs(1);
 
 /// After so long without a word the other end counts as lost.
-pub(super) const SILENCE_MAX: Duration = Duration::from_secs(30);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// What both introduce themselves with; this type stays as it is, so that other versions understand it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +122,8 @@ pub(super) struct Order {
     pub cores: Vec<Option<usize>>,
     /// When the run's clock shows zero, by the agent's monotonic clock, nanoseconds.
     pub clock_zero_ns: i64,
+    /// Somebody looks at the run while it goes on: the agent says every second what its threads have counted.
+    pub watched: bool,
 }
 
 /// What a coordinator says.
@@ -160,6 +164,10 @@ pub(super) enum Answer {
         /// Once all of them drain.
         account: Option<Account>,
     },
+    /// What they have counted, a few times a second if the run is watched; a second's figures once.
+    Seen(Box<Snapshot>),
+    /// Nothing, but it is there: its threads have ended and it puts together what they found.
+    Alive,
     /// What they found out.
     Findings(Box<Findings>),
 }

@@ -3,6 +3,7 @@
 //! The scenario spreads clients over all threads of all processes; a process has a row of them. Absent: which cores
 //! they run on.
 
+use crate::disturbance::Kind;
 use crate::plan::{Pace, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,14 @@ impl Share {
             && self.first.checked_add(self.threads).is_some_and(|end| end <= self.total)
     }
 
+    /// How many connections may be open here at once: those taken over have two.
+    #[must_use]
+    pub fn connections(&self, plan: &Plan) -> u32 {
+        let taken_over = plan.disturbances.iter().filter(|it| it.disturb.kind == Kind::Takeover);
+        let mine = |it: &u32| self.has(plan.scenario.subscriber_thread(*it, self.total as u32));
+        self.clients(plan) + taken_over.flat_map(|it| it.hit()).filter(mine).count() as u32
+    }
+
     /// How many of a plan's clients run here.
     #[must_use]
     pub fn clients(&self, plan: &Plan) -> u32 {
@@ -62,22 +71,18 @@ impl Share {
 }
 
 /// Refuses a plan that these processes cannot carry out: a closed loop whose deliveries give credit works only where
-/// publisher and subscriber are in one process.
+/// publisher and subscriber are in one process, and a disturbed client has to be on its publishers' thread.
 ///
 /// # Errors
 /// A text for the user.
 pub(super) fn check(plan: &Plan, shares: &[Share]) -> Result<(), String> {
-    if plan.simulated.is_some() || !plan.disturbances.is_empty() || plan.retained > 0 {
-        return Err("--simulated, disturbances and stored retained messages work within one process only: leave out \
-                    --processes and --agents"
-            .into());
-    }
+    plan.check_disturbances_over(shares.first().map_or(1, |share| share.total) as u32)?;
     let credit_by_delivery =
         plan.traffic.as_ref().is_some_and(|it| matches!(it.pace, Pace::Window { until_delivered: true, .. }));
     if !credit_by_delivery || shares.len() < 2 {
         return Ok(());
     }
-    match crossing(plan, shares) {
+    match crossing(plan, shares, |one, other| one == other) {
         None => Ok(()),
         Some((stranger, subscriber)) => Err(format!(
             "publisher {stranger} and subscriber {subscriber} are in different processes, and a window that ends with \
@@ -87,14 +92,17 @@ pub(super) fn check(plan: &Plan, shares: &[Share]) -> Result<(), String> {
     }
 }
 
-/// A publisher and a subscriber that hears it in another process, if there are any.
-pub(super) fn crossing(plan: &Plan, shares: &[Share]) -> Option<(u32, u32)> {
+/// A publisher and a subscriber that hears it in a process that is not `together` with the publisher's, if there are any.
+pub(super) fn crossing(plan: &Plan, shares: &[Share], together: impl Fn(usize, usize) -> bool) -> Option<(u32, u32)> {
     let total = shares.first()?.total as u32;
+    let process = |thread: u32| shares.iter().position(|share| share.has(thread));
     for subscriber in 0..plan.scenario.subscribers() {
-        let thread = plan.scenario.subscriber_thread(subscriber, total);
-        let Some(home) = shares.iter().find(|share| share.has(thread)) else { continue };
-        let sources = plan.scenario.sources(subscriber);
-        if let Some(stranger) = sources.iter().find(|from| !home.has(plan.scenario.publisher_thread(*from, total))) {
+        let Some(home) = process(plan.scenario.subscriber_thread(subscriber, total)) else { continue };
+        let is_strange = |publisher: &u32| {
+            let thread = plan.scenario.publisher_thread(*publisher, total);
+            process(thread).is_some_and(|other| !together(home, other))
+        };
+        if let Some(stranger) = plan.scenario.sources(subscriber).iter().find(is_strange) {
             return Some((stranger, subscriber));
         }
     }
@@ -140,5 +148,16 @@ mod tests {
         assert!(!refused("fanin --share g --qos 1 --credit ack"));
         assert!(!refused("fanout --subscribers 10 --rate 100"));
         assert!(check(&plan("fanout"), &Share::rows(&[2])).is_ok(), "threads have the mesh");
+    }
+
+    #[test]
+    fn disturbed_clients_and_their_publishers_must_be_on_one_thread_of_all_processes() {
+        for preset in ["reconnect-storm", "take-over-storm", "session-resume", "retained-storm", "slow-consumers"] {
+            assert_eq!(check(&plan(&format!("run {preset}")), &Share::rows(&[1, 2])), Ok(()), "{preset}");
+        }
+        let storm = plan("run take-over-storm --scale 0.01");
+        let shares = Share::rows(&[1, 1]);
+        assert_eq!(shares.iter().map(|share| share.clients(&storm)).sum::<u32>(), 30);
+        assert_eq!(shares.iter().map(|share| share.connections(&storm)).sum::<u32>(), 40, "ten have two");
     }
 }

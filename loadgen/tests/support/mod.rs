@@ -13,7 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where Debian and its relatives put mosquitto.
-const MOSQUITTO: &str = "/usr/sbin/mosquitto";
+pub(crate) const MOSQUITTO: &str = "/usr/sbin/mosquitto";
 
 /// Names a `ringmq` to test against as well.
 const RINGMQ_BIN: &str = "RINGMQ_BIN";
@@ -97,7 +97,10 @@ pub(crate) fn scratch(extension: &str) -> PathBuf {
 }
 
 /// Reads until a line means something; `None` at the end of the stream.
-fn await_line<T>(stream: impl Read + Send + 'static, mut meaning: impl FnMut(&str) -> Option<T>) -> Option<T> {
+pub(crate) fn await_line<T>(
+    stream: impl Read + Send + 'static,
+    mut meaning: impl FnMut(&str) -> Option<T>,
+) -> Option<T> {
     let mut log = BufReader::new(stream);
     let mut line = String::new();
     let mut found = None;

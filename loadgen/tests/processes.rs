@@ -82,10 +82,10 @@ fn deliver(line: &str, copies: u64, workers: usize, port: u16) -> Report {
 fn pairs_in_a_closed_loop() {
     for broker in brokers() {
         let report = deliver("p2p --pairs 20 --processes 2 --qos 1", 1, 2, broker.port);
-        assert_eq!(
-            report.latency["end_to_end"].count,
-            report.traffic.delivered.max(report.latency["end_to_end"].count)
-        );
+        // Latencies are of messages due in the interval, deliveries of those that came in it: they differ by what was in
+        // flight at its beginning and at its end, up to 20 windows of 16.
+        let (timed, delivered) = (report.latency["end_to_end"].count, report.traffic.delivered);
+        assert!(timed.abs_diff(delivered) <= 20 * 16, "{timed} {delivered}");
         assert!(report.generator.workers.iter().all(|part| part.clients == 20 && part.delivered > 0));
         deliver("p2p --pairs 9 --processes 2 --cores 0,1 --qos 2 --driver epoll --no-spin", 1, 2, broker.port);
     }

@@ -44,6 +44,8 @@ peer_command() {
     SERVER_BINARY=$(peer_path "$name") || { echo "$name is not on PATH" >&2; return 1; }
     SERVER_PORT=$((20000 + RANDOM % 10000))
     command=(taskset -c "$core")
+    # These two tell a file's format by its name.
+    [[ $name != rumqttd && $name != rmqttd ]] || file=$SCRATCH/$name.toml
     case $name in
     mosquitto)
         printf '%s\n' "listener $SERVER_PORT 127.0.0.1" "allow_anonymous true" "set_tcp_nodelay true" \

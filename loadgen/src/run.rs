@@ -1,7 +1,7 @@
 //! A run from start to end: threads, phases, samples.
 //!
 //! The main thread starts one thread a core, moves the [`Stage`] from phase to phase as the threads report, samples
-//! the broker at both ends of the measured interval, and hands everything to the [`report`](crate::report). It sleeps
+//! the broker at both ends of the measured interval, and hands everything to the [`report`]. It sleeps
 //! while the threads work, because it may have to share a core with one of them.
 
 mod conductor;

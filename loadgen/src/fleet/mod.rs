@@ -1,6 +1,6 @@
-//! The client fleet: all clients of one thread as one [`Machine`].
+//! The client fleet: all clients of one thread as one [`Machine`](ringmq_core::machine::Machine).
 //!
-//! The fleet is driven by the same drivers as the broker. At every tick it looks at the [`Stage`], does what the phase
+//! The fleet is driven by the same drivers as the broker. At every tick it looks at the [`Stage`](crate::stage::Stage), does what the phase
 //! asks for, and reports when it is done. What a client sends during a turn is coalesced by the outbox.
 //!
 //! | file | what it does |

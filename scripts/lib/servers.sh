@@ -12,6 +12,7 @@ SERVER_PATIENCE_S=15
 known_servers() {
     cat <<'LIST'
 ringmq         the broker, io_uring
+ringmq-wide    the broker with the window of the other brokers' configurations: mqtt.max_inflight 65535
 ringmq-epoll   the broker, epoll
 floor          the bare forwarder, io_uring
 floor-epoll    the bare forwarder, epoll
@@ -31,10 +32,11 @@ start_server() {
     [[ $name != floor* ]] || SERVER_BINARY=$BIN/ringmq-floor
     SERVER_LOG=$SCRATCH/$name.log
     case $name in
-    ringmq | ringmq-epoll)
+    ringmq | ringmq-wide | ringmq-epoll)
         local driver=uring
-        [ "$name" = ringmq ] || driver=epoll
+        [ "$name" != ringmq-epoll ] || driver=epoll
         command=("$binary" --driver "$driver" --shards 1 --cores "$core" --tcp 127.0.0.1:0 --data-dir "$SCRATCH/data")
+        [ "$name" != ringmq-wide ] || command+=(--set mqtt.max_inflight=65535)
         ;;
     floor) command=("$BIN/ringmq-floor" --driver uring --core "$core" --tcp 127.0.0.1:0) ;;
     floor-epoll) command=("$BIN/ringmq-floor" --driver epoll --core "$core" --tcp 127.0.0.1:0) ;;

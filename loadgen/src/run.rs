@@ -66,9 +66,6 @@ pub fn execute(cli: &Cli) -> Result<Verdict, String> {
     }
     let divided = cli.scenario.common().filter(|options| options.processes.is_some() || !options.agents.is_empty());
     let (plan, mut findings) = match divided {
-        Some(_) if plan.generator.qoe_log.is_some() => {
-            return Err("--qoe-log works within one process only: leave out --processes and --agents".into());
-        }
         Some(options) => workers::carry_out(cli, options, plan, warnings)?,
         None => {
             let plan = Arc::new(plan);

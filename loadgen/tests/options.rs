@@ -185,6 +185,21 @@ fn each_client_has_a_line_in_the_log() {
 }
 
 #[test]
+fn the_log_has_the_clients_of_all_processes() {
+    for broker in brokers() {
+        let line = "p2p --pairs 4 --qos 1 --rate 80 --limit 5 --duration 60s --client-id-prefix x --processes 2";
+        let mut lines = qoe_log(line, broker.port);
+        lines.sort();
+        let sent_or_received: Vec<(&str, &str)> = lines
+            .iter()
+            .map(|line| (line[0].as_str(), line[if line[0].starts_with("xp") { 5 } else { 6 }].as_str()))
+            .collect();
+        let expected = ["xp0", "xp1", "xp2", "xp3", "xs0", "xs1", "xs2", "xs3"].map(|name| (name, "5"));
+        assert_eq!(sent_or_received, expected);
+    }
+}
+
+#[test]
 fn the_log_counts_what_was_lost_and_what_others_sent() {
     let file = scratch("toml");
     let text = "description = \"x\"\nduration = \"1s\"\nwarmup = \"0s\"\n[messages]\nqos = 1\nrate_per_publisher = 20\n\
@@ -212,7 +227,7 @@ fn the_log_counts_what_was_lost_and_what_others_sent() {
 
 #[test]
 fn a_log_that_cannot_be_is_refused_before_anything_is_opened() {
-    for line in ["p2p --qoe-log /no/such/folder/x", "p2p --processes 2 --qoe-log /dev/null"] {
+    for line in ["p2p --qoe-log /no/such/folder/x", "p2p --processes 2 --qoe-log /no/such/folder/x"] {
         let output = generator(line, 1).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && errors.contains("--qoe-log"), "{errors}");

@@ -4,9 +4,10 @@
 //! nothing. Absent: writing the log, see [`report::qoe`](crate::report::qoe).
 
 use super::Fleet;
+use serde::{Deserialize, Serialize};
 
 /// What one client went through. Times are nanoseconds, and `None` if it did not get so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Experience {
     /// From when its connection was due until TCP was connected.
     pub tcp_ns: Option<u64>,
@@ -29,7 +30,7 @@ pub struct Experience {
 }
 
 /// One client's line of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientExperience {
     /// Its identifier.
     pub client: String,

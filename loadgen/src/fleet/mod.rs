@@ -191,10 +191,8 @@ impl Fleet {
             subscribers.iter().map(|subscriber| Awaited::new(&subscriber.sources, live)).collect()
         };
         let keep_alive = plan.identity.keep_alive;
-        let experiences = match plan.generator.qoe_log {
-            Some(_) => vec![Experience::default(); publishers.len() + subscribers.len()],
-            None => Vec::new(),
-        };
+        let logged = if plan.generator.experiences { publishers.len() + subscribers.len() } else { 0 };
+        let experiences = vec![Experience::default(); logged];
         let clients = (0..publishers.len() + subscribers.len()).map(|_| Client::new(keep_alive)).collect();
         let clocks = cx.clocks();
         let (maker, largest_frame) = match &plan.traffic {

@@ -132,7 +132,8 @@ pub(super) fn generator(common: &CommonArgs) -> Result<Generator, String> {
     let qoe_log = common.qoe_log.clone();
     let watch = common.watch.clone();
     let (driver, direct, spin) = (common.driver, common.direct, !common.no_spin);
-    Ok(Generator { cores, driver, direct, spin, json, hgrm, qoe_log, quiet, watch })
+    let experiences = qoe_log.is_some();
+    Ok(Generator { cores, driver, direct, spin, json, hgrm, qoe_log, experiences, quiet, watch })
 }
 
 pub(super) fn resolve(common: &CommonArgs) -> Result<SocketAddr, String> {

@@ -99,6 +99,8 @@ pub struct Generator {
     pub hgrm: Option<String>,
     /// Where the clients' log goes.
     pub qoe_log: Option<PathBuf>,
+    /// Whether what each client goes through is kept: here for the log, or for the coordinator's.
+    pub experiences: bool,
     /// No progress, no table.
     pub quiet: bool,
     /// Who watches.

@@ -214,8 +214,10 @@ fn report(
 
 /// Puts the threads' findings together.
 fn collect(outcomes: Vec<Outcome>, cpu: ProcessSample) -> Findings {
-    let mut findings = Findings { sent: Vec::new(), checks: Vec::new(), meter: Meter::default(), cpu };
-    for outcome in outcomes {
+    let (sent, checks, experiences) = (Vec::new(), Vec::new(), Vec::new());
+    let mut findings = Findings { sent, checks, experiences, meter: Meter::default(), cpu };
+    for mut outcome in outcomes {
+        findings.experiences.append(&mut outcome.experiences);
         findings.checks.push(outcome.checks.digest(outcome.streams()));
         findings.sent.extend(outcome.sent);
         findings.meter.merge(outcome.meter);

@@ -12,7 +12,7 @@ use crate::checks::Verification;
 use crate::cli::{Cli, CommonArgs, ScenarioArgs};
 use crate::clock::{Clock, NANOS_PER_MILLI};
 use crate::definition::presets;
-use crate::fleet::Meter;
+use crate::fleet::{ClientExperience, Meter};
 use crate::live::{Monitor, Reports};
 use crate::plan::Plan;
 use crate::procfs::ProcessSample;
@@ -208,6 +208,7 @@ fn lead(
             cores: worker.welcome.cores.clone(),
             clock_zero_ns: clock.zero_ns() + worker.offset.ahead_ns,
             watched: watch::is_watched(plan),
+            experiences: plan.generator.experiences,
         };
         crew.tell_one(place, &Command::Prepare(Box::new(order)));
         let stream = worker.stream.try_clone().map_err(|problem| format!("{}: {problem}", worker.name))?;
@@ -247,6 +248,7 @@ struct Merged {
     sent_in_all: u64,
     cpu: ProcessSample,
     workers: Vec<WorkerResult>,
+    experiences: Vec<ClientExperience>,
 }
 
 impl Merged {
@@ -261,7 +263,7 @@ impl Merged {
             sent_in_all: self.sent_in_all,
             simulated: None,
             workers: self.workers,
-            experiences: Vec::new(),
+            experiences: self.experiences,
         }
     }
 }
@@ -282,17 +284,18 @@ fn merge(
         *sent.get_mut(publisher as usize).ok_or_else(unknown)? = count;
     }
     let (mut verification, mut meter) = (Verification::default(), Meter::default());
-    let (mut cpu, mut results) = (ProcessSample::default(), Vec::new());
-    for (place, found) in found.into_iter().enumerate() {
+    let (mut cpu, mut results, mut experiences) = (ProcessSample::default(), Vec::new(), Vec::new());
+    for (place, mut found) in found.into_iter().enumerate() {
         for digest in &found.checks {
             verification.add_digest(digest, &sent).map_err(|what| format!("{}: {what}", workers[place].name))?;
         }
         cpu.add(&found.cpu);
         results.push(result(plan, &workers[place], &shares[place], &offsets[place], &found, measured));
+        experiences.append(&mut found.experiences);
         meter.merge(found.meter);
     }
     let (sent_in_all, verification) = (sent.iter().sum(), verification.finish(&sent));
-    Ok(Merged { verification, meter, sent_in_all, cpu, workers: results })
+    Ok(Merged { verification, meter, sent_in_all, cpu, workers: results, experiences })
 }
 
 fn result(

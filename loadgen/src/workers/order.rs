@@ -15,8 +15,9 @@ use std::net::{SocketAddr, UdpSocket};
 
 /// Options that the coordinator follows itself.
 #[rustfmt::skip]
-const COORDINATORS: [&str; 11] = [
-    "processes", "agents", "cores", "threads", "json", "hgrm", "quiet", "pid", "ui", "report_every", "prometheus",
+const COORDINATORS: [&str; 12] = [
+    "processes", "agents", "cores", "threads", "json", "hgrm", "qoe_log", "quiet", "pid", "ui", "report_every",
+    "prometheus",
 ];
 
 /// Options that an agent takes. Whatever is added to the command line has to be added here if it neither reads nor
@@ -112,6 +113,7 @@ pub(super) fn plan(order: &Order, trusted: bool) -> Result<Plan, String> {
     let mut plan = Plan::new(&cli)?;
     plan.run = order.run;
     plan.generator.cores.clone_from(&order.cores);
+    plan.generator.experiences = order.experiences;
     let named = plan.connecting.sources.len();
     plan.connecting.sources.retain(|address| UdpSocket::bind(SocketAddr::new(*address, 0)).is_ok());
     if named > 0 && plan.connecting.sources.is_empty() {
@@ -138,6 +140,7 @@ mod tests {
             cores: vec![None],
             clock_zero_ns: 0,
             watched: false,
+            experiences: false,
         }
     }
 

@@ -8,7 +8,7 @@
 
 use super::share::Share;
 use crate::checks::Digest;
-use crate::fleet::Meter;
+use crate::fleet::{ClientExperience, Meter};
 use crate::live::Snapshot;
 use crate::procfs::{self, ProcessSample};
 use crate::stage::{Account, Event, Phase};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Version of what is exchanged; raised with every change of the types in this file.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 
 /// Longest greeting, bytes, in both directions.
 pub(super) const GREETING_BYTES_MAX: usize = 64 << 10;
@@ -24,7 +24,8 @@ pub(super) const GREETING_BYTES_MAX: usize = 64 << 10;
 /// Longest command, bytes: a scenario file and the options.
 pub(super) const COMMAND_BYTES_MAX: usize = 16 << 20;
 
-/// Longest answer, bytes: the histograms, the series of a day, and 16 bytes a publisher or so.
+/// Longest answer, bytes: the histograms, the series of a day, 16 bytes a publisher or so, and with a log of the clients
+/// about 200 bytes each.
 pub(super) const ANSWER_BYTES_MAX: usize = 512 << 20;
 
 /// How long a greeting may take.
@@ -124,6 +125,8 @@ pub(super) struct Order {
     pub clock_zero_ns: i64,
     /// Somebody looks at the run while it goes on: the agent says every second what its threads have counted.
     pub watched: bool,
+    /// What each client went through is asked for, for the log.
+    pub experiences: bool,
 }
 
 /// What a coordinator says.
@@ -179,6 +182,8 @@ pub(super) struct Findings {
     pub sent: Vec<(u32, u64)>,
     /// Loss, duplicates and order, by thread.
     pub checks: Vec<Digest>,
+    /// What each client went through, if the order asks for it.
+    pub experiences: Vec<ClientExperience>,
     /// Everything else, of all threads.
     pub meter: Meter,
     /// The process's CPU time in the measured interval.

@@ -10,6 +10,9 @@ use std::fs::File;
 /// Files the process needs besides one a client: standard streams, rings, event descriptors, `/proc`.
 const FILES_BESIDES_CLIENTS: u64 = 128;
 
+/// Connections look for a port in this part of the range first, one half; the more of it is taken, the longer the search.
+const PORTS_SEARCHED_FIRST: u64 = 2;
+
 /// Largest table of direct descriptors that the kernel makes.
 const TABLE_SLOTS_MAX: u32 = 1 << 20;
 
@@ -35,8 +38,14 @@ pub(super) fn preflight(plan: &Plan) -> Result<Vec<String>, String> {
     }
     if let (Some((low, high)), true) = (procfs::ephemeral_ports(), plan.remote.ip().is_loopback()) {
         let ports = (u64::from(high) + 1).saturating_sub(u64::from(low)) * plan.connecting.sources.len().max(1) as u64;
-        if u64::from(plan.clients()) > ports {
-            warnings.push(format!("{} clients have only {ports} ports: name more --ifaddr", plan.clients()));
+        let clients = u64::from(plan.clients());
+        if clients > ports {
+            warnings.push(format!("{clients} clients have only {ports} ports: name more --ifaddr"));
+        } else if clients > ports / PORTS_SEARCHED_FIRST {
+            warnings.push(format!(
+                "{clients} clients take most of {ports} ports, and connect slowly once the kernel has to search for a \
+                 free one: name more --ifaddr"
+            ));
         }
     }
     Ok(warnings)

@@ -158,6 +158,13 @@ pub fn ephemeral_ports() -> Option<(u16, u16)> {
     Some((ports.next()??, ports.next()??))
 }
 
+/// Processors of the host that are on, whichever of them this process may use; 0 if unknown.
+#[must_use]
+pub fn cpus() -> usize {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count()
+}
+
 /// Name of the first processor; empty if unknown.
 #[must_use]
 pub fn cpu_model() -> String {

@@ -94,6 +94,11 @@ impl Fleet {
     /// Open loop: sends what has become due.
     pub(super) fn send_due(&mut self, fx: &mut Effects) {
         for _ in 0..DUE_PER_TURN {
+            // The end of traffic may not have come to this thread yet. What becomes due after it was never to be sent, so
+            // the broker has not held it back.
+            if !self.cx.stage.may_send() {
+                return;
+            }
             let Some(schedule) = &mut self.schedule else { return };
             let now = self.cx.clock.now();
             let Some(due) = schedule.take(now) else { return };

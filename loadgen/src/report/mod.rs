@@ -165,7 +165,7 @@ impl Report {
             host: Host {
                 kernel: procfs::kernel_release(),
                 cpu: procfs::cpu_model(),
-                cpus: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+                cpus: procfs::cpus(),
                 congestion_control: if simulated.is_some() { SIMULATED.into() } else { procfs::congestion_control() },
             },
             scenario: Parameters::new(plan),

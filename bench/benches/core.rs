@@ -86,15 +86,15 @@ fn fan_out(criterion: &mut Criterion) {
 
 fn retained(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("retained");
-    let mut store: Store<u32> = Store::new();
+    let mut store: Store<String> = Store::new();
     for client in 0..CLIENTS {
-        store.insert(&format!("site/{client:06}/state"), client);
+        store.insert(format!("site/{client:06}/state"));
     }
     group.bench_function("get", |bencher| {
         bencher.iter(|| black_box(store.get(black_box("site/004711/state"))));
     });
     group.bench_function("replace", |bencher| {
-        bencher.iter(|| black_box(store.insert(black_box("site/004711/state"), 1)));
+        bencher.iter(|| black_box(store.insert(black_box("site/004711/state").to_owned())));
     });
     group.finish();
 }

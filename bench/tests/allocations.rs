@@ -10,6 +10,7 @@ mod support;
 
 use counting::Counting;
 use ringmq_wire::QoS;
+use std::fmt::Write;
 use support::{Place, Rig, publish};
 
 #[global_allocator]
@@ -23,6 +24,12 @@ const COUNTED: usize = 10_000;
 
 /// Bytes of user memory that an idle client with one subscription may take.
 const IDLE_CLIENT_BYTES_MAX: i64 = 512;
+
+/// Bytes that one more subscription, to a filter nobody else has, may take beside the filter's text.
+const SUBSCRIPTION_BYTES_MAX: i64 = 96;
+
+/// Bytes that a retained message may take beside its topic and payload.
+const RETAINED_BYTES_MAX: i64 = 96;
 
 /// Publishes to `topic` and returns the allocations per delivered message.
 fn allocations_per_delivery(name: &str, rig: &mut Rig, publisher: Place, topic: &str, subscribers: usize) -> f64 {
@@ -104,5 +111,59 @@ fn an_idle_client_takes_at_most_512_bytes() {
     for count in [66_000, 100_000] {
         let each = bytes_per_idle_client(count);
         assert!(each <= IDLE_CLIENT_BYTES_MAX, "{each} bytes each of {count} clients");
+    }
+}
+
+/// User memory of each of `count` further subscriptions of one client, beside their texts.
+fn bytes_per_subscription(count: usize) -> i64 {
+    const TEXT: usize = "site/000000/commands".len();
+    let filters: Vec<String> = (0..count).map(|number| format!("site/{number:06}/commands")).collect();
+    let mut rig = Rig::new(1);
+    let client = rig.connect("many", 0);
+    rig.subscribe(client, "the/first", QoS::AtLeastOnce);
+    let before = counting::bytes();
+    for filter in &filters {
+        rig.subscribe(client, filter, QoS::AtLeastOnce);
+    }
+    let each = (counting::bytes() - before) / count as i64 - TEXT as i64;
+    println!("each of {count} further subscriptions takes {each} bytes beside its text");
+    each
+}
+
+#[test]
+fn a_further_subscription_takes_at_most_96_bytes() {
+    for count in [66_000, 100_000] {
+        let each = bytes_per_subscription(count);
+        assert!(each <= SUBSCRIPTION_BYTES_MAX, "{each} bytes each of {count} subscriptions");
+    }
+}
+
+/// User memory of each of `count` retained messages, beside topic and payload. Topics come in no particular order, by steps
+/// of a prime: in their own order a B-tree's nodes would be left half full.
+fn bytes_per_retained(count: usize) -> i64 {
+    const STEP: usize = 7919;
+    const PAYLOAD: [u8; 64] = [0x5a; 64];
+    const TOPIC: usize = "site/000000/temperature".len();
+    let mut rig = Rig::new(1);
+    let publisher = rig.connect("publisher", 0);
+    let before = counting::bytes();
+    let mut topic = String::with_capacity(TOPIC);
+    for turn in 0..count {
+        topic.clear();
+        write!(topic, "site/{:06}/temperature", turn * STEP % count).expect("a string takes all");
+        let mut packet = publish(&topic, QoS::AtMostOnce, 0, &PAYLOAD);
+        packet[0] |= 0x01; // RETAIN
+        rig.receive(publisher, &packet);
+    }
+    let each = (counting::bytes() - before) / count as i64 - (TOPIC + PAYLOAD.len()) as i64;
+    println!("each of {count} retained messages takes {each} bytes beside topic and payload");
+    each
+}
+
+#[test]
+fn a_retained_message_takes_at_most_96_bytes_beside_topic_and_payload() {
+    for count in [66_000, 100_000] {
+        let each = bytes_per_retained(count);
+        assert!(each <= RETAINED_BYTES_MAX, "{each} bytes each of {count} retained messages");
     }
 }

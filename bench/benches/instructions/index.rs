@@ -77,9 +77,9 @@ fn subscribe(to: &mut Counter, filter: &str) {
 
 /// What a new subscription to all of a site finds.
 fn retained(to: &mut Counter) {
-    let mut store: Store<u32> = Store::new();
+    let mut store: Store<String> = Store::new();
     for number in 0..ENTRIES {
-        store.insert(&format!("site/{:03}/line/{:02}/state", number / 40, number % 40), number);
+        store.insert(format!("site/{:03}/line/{:02}/state", number / 40, number % 40));
     }
     to.count(|| {
         let mut found = 0;

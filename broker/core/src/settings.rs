@@ -67,6 +67,8 @@ pub struct Settings {
     pub exclusive_subscription: bool,
     /// `mqtt.shared_subscription_strategy`.
     pub shared_subscription_strategy: ShareStrategy,
+    /// `broker.shared_subscription_group.<group>.strategy`: groups, by name, that have one of their own.
+    pub shared_subscription_groups: BTreeMap<Box<str>, ShareStrategy>,
     /// `mqtt.ignore_loop_deliver`: gives No Local to clients of MQTT 3.
     pub ignore_loop_deliver: bool,
     /// `mqtt.upgrade_qos`: deliver at the higher instead of the lower of published and granted QoS.
@@ -109,6 +111,12 @@ pub struct Settings {
     pub delayed_enable: bool,
     /// `delayed.max_delayed_messages` per shard; 0 is unlimited.
     pub delayed_max_messages: u64,
+    /// `retainer.enable`: whether messages are retained, and subscribers given those that are.
+    pub retainer_enable: bool,
+    /// `retainer.msg_expiry_interval`: how long messages without an expiry of their own are retained; `None` is for ever.
+    pub retainer_msg_expiry_interval: Option<Duration>,
+    /// `retainer.delivery_rate`: retained messages a second that a new subscription gets; 0 is as many as it can take.
+    pub retainer_delivery_rate: u32,
     /// `retainer.max_payload_size`, bytes: larger messages are routed but not retained.
     pub retainer_max_payload_size: u32,
     /// `retainer.backend.max_retained_messages` per shard; 0 is unlimited.
@@ -155,6 +163,13 @@ impl Settings {
         kept
     }
 
+    /// The strategy of a group, whose name is asked for only where it matters: this is done for every message.
+    pub(crate) fn share_strategy<'a>(&self, group: impl FnOnce() -> &'a str) -> ShareStrategy {
+        let strategies = &self.shared_subscription_groups;
+        let own = if strategies.is_empty() { None } else { strategies.get(group()) };
+        own.copied().unwrap_or(self.shared_subscription_strategy)
+    }
+
     /// The priority of a topic's messages in a queue: higher ones leave first.
     pub(crate) fn mqueue_priority(&self, topic: &str) -> u16 {
         match self.mqueue_priorities.get(topic) {
@@ -178,6 +193,7 @@ impl Default for Settings {
             shared_subscription: true,
             exclusive_subscription: false,
             shared_subscription_strategy: ShareStrategy::RoundRobin,
+            shared_subscription_groups: BTreeMap::new(),
             ignore_loop_deliver: false,
             upgrade_qos: false,
             use_username_as_clientid: false,
@@ -199,6 +215,9 @@ impl Default for Settings {
             auto_subscribe: Vec::new(),
             delayed_enable: true,
             delayed_max_messages: 0,
+            retainer_enable: true,
+            retainer_msg_expiry_interval: None,
+            retainer_delivery_rate: 0,
             retainer_max_payload_size: 1024 * 1024,
             retainer_max_messages: 0,
             retainer_stop_publish_clear_msg: false,

@@ -398,6 +398,29 @@ pub(crate) static KEYS: &[Key] = &[
         "Messages of one shard that wait to be published later; one more is dropped. 0 is unlimited.",
     ),
     key(
+        "retainer.enable",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.retainer_enable = on),
+        "Whether messages are retained, and subscribers given what is. What is retained stays while it is off.",
+    ),
+    key(
+        "retainer.msg_expiry_interval",
+        "0s",
+        Kind::Duration {
+            min: Duration::ZERO,
+            max: INTERVAL_MAX,
+            set: |t, span| t.config.settings.retainer_msg_expiry_interval = (!span.is_zero()).then_some(span),
+        },
+        "How long a message that brings no expiry is retained. 0 is for ever. Of messages retained from then on.",
+    ),
+    key(
+        "retainer.delivery_rate",
+        "infinity",
+        Kind::Rate(|t, rate| t.config.settings.retainer_delivery_rate = rate),
+        "Retained messages a second that a client gets for its subscriptions. EMQX has 1000/s; here a client that reads \
+         slowly is waited for, so that a limit is needed for its sake alone.",
+    ),
+    key(
         "retainer.max_payload_size",
         "1MB",
         Kind::Size { min: 0, max: PACKET_BYTES_MAX, set: |t, n| t.config.settings.retainer_max_payload_size = fit(n) },

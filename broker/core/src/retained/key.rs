@@ -3,23 +3,29 @@
 //! In the order of bytes `a!` would lie between `a` and `a/b`. Here `/` comes before everything else, so that a level's
 //! descendants follow it directly and can be skipped in one step.
 
-use crate::topics::Text;
+use super::Topical;
 use core::borrow::Borrow;
 use core::cmp::Ordering;
 
-/// A stored topic.
+/// A stored value, in the order of its topic.
 #[derive(Debug)]
-pub(super) struct TopicKey(pub(super) Text);
+pub(super) struct Entry<V>(pub(super) V);
 
-/// What stored topics and plain bytes have in common: lets the map be searched without making a key.
+impl<V: Topical> Entry<V> {
+    pub(super) fn topic(&self) -> &str {
+        core::str::from_utf8(self.0.topic_bytes()).expect("topics are UTF-8")
+    }
+}
+
+/// What stored topics and plain bytes have in common: lets the set be searched without making an entry.
 pub(super) trait Levelled {
     fn bytes(&self) -> &[u8];
 }
 
-impl Levelled for TopicKey {
+impl<V: Topical> Levelled for Entry<V> {
     #[inline]
     fn bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.0.topic_bytes()
     }
 }
 
@@ -33,7 +39,7 @@ impl Levelled for Sought<'_> {
     }
 }
 
-impl<'a> Borrow<dyn Levelled + 'a> for TopicKey {
+impl<'a, V: Topical + 'a> Borrow<dyn Levelled + 'a> for Entry<V> {
     fn borrow(&self) -> &(dyn Levelled + 'a) {
         self
     }
@@ -60,21 +66,21 @@ impl Ord for dyn Levelled + '_ {
     }
 }
 
-impl PartialEq for TopicKey {
+impl<V: Topical> PartialEq for Entry<V> {
     fn eq(&self, other: &Self) -> bool {
         self.bytes() == other.bytes()
     }
 }
 
-impl Eq for TopicKey {}
+impl<V: Topical> Eq for Entry<V> {}
 
-impl PartialOrd for TopicKey {
+impl<V: Topical> PartialOrd for Entry<V> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for TopicKey {
+impl<V: Topical> Ord for Entry<V> {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         level_order(self.bytes(), other.bytes())

@@ -9,13 +9,13 @@
 mod key;
 mod walk;
 
-use crate::topics::{Text, filter};
+use crate::topics::filter;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use core::cmp::Ordering;
 use core::ops::Bound;
-use key::{Levelled, Sought, TopicKey, level_order};
+use key::{Entry, Levelled, Sought, level_order};
 use walk::Standing;
 
 /// Where a walk over retained messages goes on: at the first topic that is not before this text.
@@ -38,19 +38,32 @@ impl Cursor {
     }
 }
 
-/// Topic -> `V`.
-#[derive(Debug)]
-pub struct Store<V> {
-    topics: BTreeMap<TopicKey, V>,
+/// What has a topic: the store keeps none of its own, because a retained message has it already.
+pub trait Topical {
+    /// The topic's bytes, which are UTF-8, and always the same.
+    fn topic_bytes(&self) -> &[u8];
 }
 
-impl<V> Default for Store<V> {
-    fn default() -> Self {
-        Self { topics: BTreeMap::new() }
+/// A topic alone.
+impl Topical for String {
+    fn topic_bytes(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 
-impl<V> Store<V> {
+/// Values by their topics.
+#[derive(Debug)]
+pub struct Store<V> {
+    entries: BTreeSet<Entry<V>>,
+}
+
+impl<V: Topical> Default for Store<V> {
+    fn default() -> Self {
+        Self { entries: BTreeSet::new() }
+    }
+}
+
+impl<V: Topical> Store<V> {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
@@ -60,50 +73,40 @@ impl<V> Store<V> {
     /// Topics held.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.topics.len()
+        self.entries.len()
     }
 
     /// True if nothing is retained.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.topics.is_empty()
+        self.entries.is_empty()
     }
 
-    /// Sets the value of a topic and returns the one it replaces.
-    pub fn insert(&mut self, topic: &str, value: V) -> Option<V> {
-        // Most retained messages replace one: that allocates nothing.
-        if let Some(held) = self.get_mut(topic) {
-            return Some(core::mem::replace(held, value));
-        }
-        self.topics.insert(TopicKey(Text::new(topic)), value)
+    /// Stores a value and returns the one it replaces, whose topic is the same.
+    pub fn insert(&mut self, value: V) -> Option<V> {
+        self.entries.replace(Entry(value)).map(|Entry(replaced)| replaced)
     }
 
     /// Takes a topic's value out.
     pub fn remove(&mut self, topic: &str) -> Option<V> {
-        self.topics.remove(&Sought(topic.as_bytes()) as &dyn Levelled)
+        self.entries.take(&Sought(topic.as_bytes()) as &dyn Levelled).map(|Entry(value)| value)
     }
 
     /// A topic's value.
     #[must_use]
     pub fn get(&self, topic: &str) -> Option<&V> {
-        self.topics.get(&Sought(topic.as_bytes()) as &dyn Levelled)
-    }
-
-    /// A topic's value, to change it.
-    #[must_use]
-    pub fn get_mut(&mut self, topic: &str) -> Option<&mut V> {
-        self.topics.get_mut(&Sought(topic.as_bytes()) as &dyn Levelled)
+        self.entries.get(&Sought(topic.as_bytes()) as &dyn Levelled).map(|Entry(value)| value)
     }
 
     /// Visits all topics, those that begin with `$` too, one slice of the walk; as [`Store::scan`] otherwise.
     pub fn scan_all(&self, cursor: Option<&Cursor>, limit: usize, visit: &mut dyn FnMut(&str, &V)) -> Option<Cursor> {
         let from = cursor.map_or("", Cursor::text);
         let lower = Bound::Included(&Sought(from.as_bytes()) as &dyn Levelled);
-        let mut topics = self.topics.range::<dyn Levelled, _>((lower, Bound::Unbounded));
-        for (topic, value) in topics.by_ref().take(limit.max(1)) {
-            visit(topic.0.as_str(), value);
+        let mut entries = self.entries.range::<dyn Levelled, _>((lower, Bound::Unbounded));
+        for entry in entries.by_ref().take(limit.max(1)) {
+            visit(entry.topic(), &entry.0);
         }
-        topics.next().map(|(topic, _)| Cursor::at(topic.0.as_str()))
+        entries.next().map(|entry| Cursor::at(entry.topic()))
     }
 
     /// Visits topics that match a well-formed filter, one slice of the walk: at most `limit` topics (at least one) are
@@ -134,19 +137,19 @@ impl<V> Store<V> {
             let lower = Bound::Included(&Sought(bound.as_bytes()) as &dyn Levelled);
             let mut skipping = false;
             let mut run_ended = false;
-            for (topic, value) in self.topics.range::<dyn Levelled, _>((lower, Bound::Unbounded)) {
-                if skipping && level_order(topic.bytes(), next.as_bytes()) == Ordering::Less {
+            for entry in self.entries.range::<dyn Levelled, _>((lower, Bound::Unbounded)) {
+                if skipping && level_order(entry.bytes(), next.as_bytes()) == Ordering::Less {
                     run_ended = true;
                     break;
                 }
-                let topic = topic.0.as_str();
+                let topic = entry.topic();
                 if left == 0 {
                     return Some(Cursor { from: topic.into() });
                 }
                 left -= 1;
                 match walk::standing(filter, topic, &mut next) {
                     Standing::Match => {
-                        visit(topic, value);
+                        visit(topic, &entry.0);
                         skipping = false;
                     }
                     Standing::Before => skipping = true,

@@ -87,6 +87,10 @@ pub(crate) struct Extra {
     pub(crate) exclusive: Vec<HeldExclusive>,
     /// A slice of a replay is under way.
     pub(crate) replaying: bool,
+    /// Messages of that slice so far, if there is a limit of their rate.
+    pub(crate) replayed: u32,
+    /// When that rate allows the next slice, milliseconds.
+    pub(crate) replay_due_ms: u64,
     /// What was dropped on the way to the client.
     pub(crate) drops: Drops,
     /// Method of enhanced authentication that the connection was accepted with.

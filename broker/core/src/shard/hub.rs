@@ -86,6 +86,11 @@ impl Hub {
             self.counters.delivery_dropped_no_local += 1;
             return;
         }
+        if self.settings.retainer_delivery_rate > 0
+            && let Some(session) = self.sessions.get_mut(target.session)
+        {
+            session.extra_mut().replayed += 1;
+        }
         let qos = delivery_qos(&self.settings, once.passing.qos, target.options);
         self.dispatch(target, qos, true, once, fx);
     }

@@ -10,8 +10,8 @@ use super::hub::{Once, Target, has_room};
 use super::record::{Record, RemoteTarget, SessionRef};
 use crate::control::RetainedFacts;
 use crate::machine::{Effects, ShardId};
-use crate::message::{Message, Publication};
-use crate::retained::Cursor;
+use crate::message::{Message, NEVER_MS, Publication};
+use crate::retained::{Cursor, Topical};
 use crate::settings::Settings;
 use crate::slab::Slab;
 use crate::topics::filter;
@@ -29,6 +29,9 @@ const SLICE_BYTES: usize = 256 * 1024;
 /// Retained messages looked at every second in search of expired ones.
 const SWEEP_STEPS: usize = 4096;
 
+/// Slices a second of a replay whose rate is limited.
+const SLICES_PER_SECOND: u32 = 10;
+
 /// Slices of replays in one turn.
 const SLICES_PER_TURN: usize = 8;
 
@@ -37,6 +40,13 @@ pub(super) struct Retained {
     message: Rc<Message>,
     /// Counts what was stored on this shard: tells what is older than a replay.
     sequence: u64,
+}
+
+impl Topical for Retained {
+    #[inline]
+    fn topic_bytes(&self) -> &[u8] {
+        self.message.topic_bytes()
+    }
 }
 
 impl Retained {
@@ -106,6 +116,9 @@ impl Shard {
     /// if it is empty [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT3-3.3.1-10] [MQTT3-3.3.1-11]. Only messages with the RETAIN
     /// flag come here [MQTT-3.3.1-8] [MQTT3-3.3.1-12].
     pub(super) fn store_retained(&mut self, passing: &Publication<'_>) {
+        if !self.hub.settings.retainer_enable {
+            return;
+        }
         if passing.payload.is_empty() {
             self.retained.remove(passing.topic);
             return;
@@ -120,7 +133,14 @@ impl Shard {
         }
         self.replays.sequence += 1;
         let sequence = self.replays.sequence;
-        self.retained.insert(passing.topic, Retained { message: Message::keep(passing), sequence });
+        let mut passing = *passing;
+        if passing.expires_ms == NEVER_MS
+            && let Some(interval) = settings.retainer_msg_expiry_interval
+        {
+            passing.expires_ms =
+                self.hub.now_ms.saturating_add(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));
+        }
+        self.retained.insert(Retained { message: Message::keep(&passing), sequence });
         self.hub.counters.messages_retained += 1;
     }
 
@@ -154,8 +174,9 @@ impl Shard {
 
     /// Notes what is to be sent to a session of shard `to`; `None` if that is nothing.
     pub(super) fn open_replay(&mut self, to: ShardId, target: RemoteTarget, filter: &str) -> Option<u32> {
-        let nothing =
-            self.retained.is_empty() || (!filter::has_wildcard(filter) && self.retained.get(filter).is_none());
+        let nothing = !self.hub.settings.retainer_enable
+            || self.retained.is_empty()
+            || (!filter::has_wildcard(filter) && self.retained.get(filter).is_none());
         if nothing {
             return None;
         }
@@ -257,6 +278,10 @@ impl Shard {
         if more {
             extra.replays.push_front((from, replay));
         }
+        let sent = u64::from(core::mem::take(&mut extra.replayed));
+        if let Some(pause_ms) = (sent * 1000).checked_div(u64::from(self.hub.settings.retainer_delivery_rate)) {
+            extra.replay_due_ms = extra.replay_due_ms.max(self.hub.now_ms) + pause_ms;
+        }
         self.continue_replays(to.session, fx);
     }
 
@@ -279,6 +304,10 @@ impl Shard {
         let room = has_room(held, &self.hub.settings, fx);
         let Some(extra) = &mut held.extra else { return };
         if extra.replaying || extra.replays.is_empty() {
+            return;
+        }
+        if self.hub.now_ms < extra.replay_due_ms {
+            self.hub.to_arm.push(session);
             return;
         }
         if room {
@@ -311,7 +340,7 @@ impl Shard {
     pub(super) fn sweep_retained(&mut self) {
         let now_ms = self.hub.now_ms;
         let mut expired = Vec::new();
-        self.sweep = self.retained.scan("#", self.sweep.take(), SWEEP_STEPS, &mut |topic, retained| {
+        self.sweep = self.retained.scan_all(self.sweep.as_ref(), SWEEP_STEPS, &mut |topic, retained| {
             if retained.expires_ms() <= now_ms {
                 expired.push(Box::<str>::from(topic));
             }
@@ -334,10 +363,14 @@ fn here(target: RemoteTarget) -> Target {
     Target { session: target.to.session, subscription_id: target.subscription_id, options: target.options, via: None }
 }
 
-/// Most messages in a slice, which must fit the queue it may have to wait in.
+/// Most messages in a slice, which must fit the queue it may have to wait in, and not use up a rate at one go.
 pub(super) fn slice_len(settings: &Settings) -> usize {
-    match settings.max_mqueue_len as usize {
+    let fits = match settings.max_mqueue_len as usize {
         0 => SLICE_STEPS,
         queue => SLICE_STEPS.min(queue),
+    };
+    match settings.retainer_delivery_rate {
+        0 => fits,
+        rate => fits.min((rate / SLICES_PER_SECOND).max(1) as usize),
     }
 }

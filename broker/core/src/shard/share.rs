@@ -33,6 +33,12 @@ struct AtHome {
     filter: FilterId,
 }
 
+impl AtHome {
+    fn group_name(&self) -> &str {
+        self.name.split_once('/').map_or(&*self.name, |(group, _)| group)
+    }
+}
+
 /// Shared subscriptions of a shard: the groups at home here, and the subscriptions of its own sessions.
 pub(super) struct Groups {
     at_home: Slab<AtHome>,
@@ -248,18 +254,18 @@ impl Shard {
     }
 
     fn pick(&mut self, group: u32, failed: Option<(ShardId, SessionRef)>, passing: &Publication<'_>) -> Option<Member> {
-        let strategy = self.hub.settings.shared_subscription_strategy;
+        let held = self.groups.at_home.get_mut(group)?;
+        let strategy = self.hub.settings.share_strategy(|| held.group_name());
         let topic_hash = match strategy {
             ShareStrategy::HashTopic => self.placement.hash(passing.topic.as_bytes()),
             _ => 0,
         };
         let random = self.random.next_u64();
-        let held = &mut self.groups.at_home.get_mut(group)?.group;
         let publisher = passing.publisher;
         // Reduced by its upper bits.
         let client_hash = u64::from(publisher.client_hash) << 32;
         let failed = failed.map(|(shard, SessionRef { session, generation })| MemberKey { shard, session, generation });
-        held.pick_except(strategy, publisher.key, client_hash, topic_hash, random, failed.as_slice())
+        held.group.pick_except(strategy, publisher.key, client_hash, topic_hash, random, failed.as_slice())
     }
 
     /// The home of a group has picked a session here.

@@ -71,6 +71,8 @@ impl Shard {
         let settings = self.hub.settings.clone();
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
         held.timer = None;
+        self.continue_replays(session, fx);
+        let Some(held) = self.hub.sessions.get_mut(session) else { return };
         if held.conn.is_none() {
             if held.extra.as_ref().and_then(|extra| extra.will_due_ms).is_some_and(|due_ms| due_ms <= now_ms) {
                 self.publish_will(session, fx);
@@ -127,9 +129,12 @@ impl Shard {
         let retry_due_ms = self.retry_due_ms(session);
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
         let settings = &self.hub.settings;
+        let extra = held.extra.as_ref();
+        let waits = extra.filter(|extra| !extra.replaying && !extra.replays.is_empty());
+        let replay_due_ms = waits.map(|extra| extra.replay_due_ms).filter(|due_ms| *due_ms > self.hub.now_ms);
         let due_ms = if held.conn.is_none() {
-            let will_due_ms = held.extra.as_ref().and_then(|extra| extra.will_due_ms);
-            [will_due_ms, Self::session_end_ms(held)].into_iter().flatten().min()
+            let will_due_ms = extra.and_then(|extra| extra.will_due_ms);
+            [will_due_ms, Self::session_end_ms(held), replay_due_ms].into_iter().flatten().min()
         } else {
             let keep_alive_ms =
                 held.patience_ms(settings.keepalive_multiplier_permille).map(|ms| held.last_seen_ms.saturating_add(ms));
@@ -141,7 +146,7 @@ impl Shard {
             let stalled =
                 after(delivery.and_then(|held| held.stall).map(|stall| stall.since_ms), settings.send_timeout);
             let unreleased = after(delivery.and_then(|held| held.unreleased_since_ms()), settings.await_rel_timeout);
-            [keep_alive_ms, stalled, unreleased, retry_due_ms].into_iter().flatten().min()
+            [keep_alive_ms, stalled, unreleased, retry_due_ms, replay_due_ms].into_iter().flatten().min()
         };
         let Some(due_ms) = due_ms else { return };
         match held.timer {

@@ -18,4 +18,3 @@ mod trie;
 
 pub use index::{FanOut, FilterId, Index, Matches, Subscribed, Unsubscribed};
 pub use subscriber::{SubOptions, Subscriber};
-pub(crate) use text::Text;

@@ -63,3 +63,60 @@ fn a_large_replay_loses_nothing() {
     let dropped: u64 = (0..3).map(|shard| world.shard(shard).counters().delivery_dropped_queue_full).sum();
     assert_eq!(dropped, 0);
 }
+
+/// `retainer.delivery_rate`: after each tenth of a second at most a tenth of the rate more.
+#[test]
+fn a_replay_keeps_to_the_rate() {
+    for shards in [1, 3] {
+        let mut world = World::new(shards, Settings { retainer_delivery_rate: 100, ..Settings::default() });
+        let publisher = world.connect("p", Version::V5);
+        for number in 0..60 {
+            world.publish_as(publisher, &format!("r/{number}"), "x", QoS::AtMostOnce, 0, true);
+        }
+        let subscriber = world.connect("s", Version::V5);
+        world.subscribe(subscriber, "r/#", options(QoS::AtMostOnce));
+        let mut got = 0;
+        for tenth in 1..=20_usize {
+            world.settle();
+            got += world.packets(subscriber).iter().filter(|packet| packet.starts_with("PUBLISH")).count();
+            assert!(got <= 10 * tenth, "{got} messages in {tenth} tenths of a second");
+            world.pass(100);
+        }
+        assert_eq!(got, 60);
+    }
+}
+
+/// `retainer.enable`
+#[test]
+fn nothing_is_retained_or_replayed_while_that_is_off() {
+    let mut world = World::new(2, Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    world.publish_as(publisher, "r/kept", "x", QoS::AtMostOnce, 0, true);
+    world.configure(&Settings { retainer_enable: false, ..Settings::default() });
+    let subscriber = world.connect("s", Version::V311);
+    world.subscribe(subscriber, "r/#", options(QoS::AtMostOnce));
+    world.publish_as(publisher, "r/live", "x", QoS::AtMostOnce, 0, true);
+    world.publish_as(publisher, "r/kept", "", QoS::AtMostOnce, 0, true);
+    world.settle();
+    assert_eq!(world.packets(subscriber), ["SUBACK #99 [00]", "PUBLISH q0 r/live x", "PUBLISH q0 r/kept "]);
+    world.configure(&Settings::default());
+    world.subscribe(subscriber, "r/#", options(QoS::AtMostOnce));
+    world.settle();
+    assert_eq!(world.packets(subscriber), ["SUBACK #99 [00]", "PUBLISH q0 r/kept retain x"]);
+}
+
+/// `retainer.msg_expiry_interval`: for messages without an expiry of their own.
+#[test]
+fn a_retained_message_expires_after_the_interval_unless_it_says_otherwise() {
+    let interval = Some(core::time::Duration::from_secs(10));
+    let mut world = World::new(1, Settings { retainer_msg_expiry_interval: interval, ..Settings::default() });
+    let publisher = world.connect("p", Version::V311);
+    world.publish_as(publisher, "r/1", "x", QoS::AtMostOnce, 0, true);
+    let subscriber = world.connect("s", Version::V311);
+    for (after_ms, replayed) in [(9_900, true), (200, false)] {
+        world.pass(after_ms);
+        world.subscribe(subscriber, "r/#", options(QoS::AtMostOnce));
+        world.settle();
+        assert_eq!(world.packets(subscriber).len(), 1 + usize::from(replayed), "after {after_ms} ms more");
+    }
+}

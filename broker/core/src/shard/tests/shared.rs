@@ -42,6 +42,33 @@ fn each_message_goes_to_one_member() {
     }
 }
 
+/// `broker.shared_subscription_group.<group>.strategy`
+#[test]
+fn a_group_can_have_a_strategy_of_its_own() {
+    let settings = Settings {
+        shared_subscription_strategy: ShareStrategy::RoundRobin,
+        shared_subscription_groups: [("one".into(), ShareStrategy::HashClientId)].into(),
+        ..Settings::default()
+    };
+    let mut world = World::new(2, settings);
+    let members: Vec<_> = (0..4)
+        .map(|number| {
+            let client = world.connect(&format!("m{number}"), Version::V5);
+            let group = if number < 2 { "one" } else { "others" };
+            world.subscribe(client, &format!("$share/{group}/t"), options(QoS::AtMostOnce));
+            world.packets(client);
+            client
+        })
+        .collect();
+    let publisher = world.connect("p", Version::V311);
+    for _ in 0..20 {
+        world.publish(publisher, "t", "x", QoS::AtMostOnce, 0);
+    }
+    let mut counts: Vec<_> = members.iter().map(|member| world.packets(*member).len()).collect();
+    counts[..2].sort_unstable();
+    assert_eq!(counts, [0, 20, 10, 10]);
+}
+
 /// EMQX: what a member leaves unacknowledged goes to another.
 #[test]
 fn messages_of_a_member_that_is_gone_go_to_another() {

@@ -37,7 +37,7 @@ pub use control::Control;
 pub use interest::MeshInterest;
 pub use kind::{DriverKind, UnknownDriver};
 pub use links::{Links, links, links_with_capacity};
-pub use listen::{Listening, listen};
+pub use listen::{ListenerChange, Listening, listen};
 pub use mailbox::{MailboxFull, Message};
 pub use options::{Options, Setup};
 pub use probe::{Features, probe};

@@ -14,6 +14,40 @@ pub struct Listening {
     pub sockets: Vec<OwnedFd>,
 }
 
+/// A change of what one shard listens on. A [`Message`](crate::Message) of this type, given to a shard by
+/// [`Control::ask_all`](crate::Control::ask_all), is for the driver and not for the machine; what comes back is an
+/// [`io::Result<()>`].
+#[derive(Debug)]
+pub enum ListenerChange {
+    /// One more listener.
+    Open {
+        /// Its number in [`Origin::Accepted`](ringmq_core::machine::Origin::Accepted), which no listener of the run has
+        /// had before.
+        listener: u16,
+        /// This shard's socket.
+        socket: OwnedFd,
+    },
+    /// The listener with this number is no more. Connections that it accepted stay.
+    Close {
+        /// The number.
+        listener: u16,
+    },
+}
+
+/// Puts a listener, or what a driver has for one, into the place of its number.
+///
+/// # Errors
+/// The number has been used.
+pub(crate) fn place<L>(listeners: &mut Vec<Option<L>>, number: u16, listener: L) -> io::Result<()> {
+    let index = usize::from(number);
+    if index < listeners.len() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("the number {number} has been used")));
+    }
+    listeners.resize_with(index, || None);
+    listeners.push(Some(listener));
+    Ok(())
+}
+
 /// Listens on `addr` with one socket for each of `shards` shards, each with room for `backlog` connections not yet
 /// accepted (the kernel caps it at `net.core.somaxconn`). TCP is an ordered, lossless stream of bytes [MQTT-4.2-1].
 ///

@@ -3,10 +3,12 @@
 use crate::clock;
 use crate::control::Control;
 use crate::links::{Descriptor, Parcel};
+use crate::listen::ListenerChange;
 use crate::options::{Options, Setup};
 use crate::port::Port;
 use crate::stats::Stats;
 use ringmq_core::machine::{Command, Effects, Input, Machine, ShardId, Time};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -59,6 +61,12 @@ pub(crate) trait Transport {
 
     /// True while the machine may be told about this connection.
     fn is_open(&self, conn: ringmq_core::machine::ConnId) -> bool;
+
+    /// Changes what is listened on.
+    ///
+    /// # Errors
+    /// The number of a new listener has been used, or what the operating system says.
+    fn change_listener(&mut self, change: ListenerChange, cx: &mut Context) -> io::Result<()>;
 
     /// Stops listening.
     fn stop_accepting(&mut self, cx: &mut Context);
@@ -143,9 +151,22 @@ impl<M: Machine> Shard<M> {
             return;
         }
         for mut letter in self.cx.control.seat(self.cx.shard).mailbox.take() {
-            self.step(io, Input::Control(&mut *letter.message));
+            letter.message = match letter.message.downcast::<ListenerChange>() {
+                Ok(change) => Box::new(self.change_listener(io, *change)),
+                Err(mut message) => {
+                    self.step(io, Input::Control(&mut *message));
+                    message
+                }
+            };
             letter.answer(self.cx.shard);
         }
+    }
+
+    fn change_listener(&mut self, io: &mut impl Transport, change: ListenerChange) -> io::Result<()> {
+        if self.cx.stop_by.is_some() {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the shard is stopping"));
+        }
+        io.change_listener(change, &mut self.cx)
     }
 
     fn mesh(&mut self, io: &mut impl Transport) {

@@ -2,9 +2,11 @@
 mod support;
 
 use ringmq_core::machine::{Effects, Input, Machine, ShardId, Time};
-use ringmq_drive::Options;
+use ringmq_drive::{DriverKind, ListenerChange, Message, Options, listen};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
 use support::{PATIENCE, Process, client, echo, with_each_driver};
 
 /// Answers a number with its square, and echoes.
@@ -69,6 +71,58 @@ fn a_request_of_another_type_comes_back_as_it_was() {
         let answers = process.control.ask_all(|_| Box::new("what")).expect("room");
         let (_, message) = answers.recv_timeout(PATIENCE).expect("an answer");
         assert_eq!(*message.downcast::<&str>().expect("a text"), "what", "{kind}");
+        process.stop();
+    });
+}
+
+/// What each shard made of a change of its listeners.
+fn changed(process: &Process, change: impl FnMut(ShardId) -> ListenerChange) -> Vec<Result<(), ErrorKind>> {
+    let mut change = change;
+    let answers = process.control.ask_all(|shard| Box::new(change(shard))).expect("room");
+    let result = |(_, message): (ShardId, Message)| *message.downcast::<io::Result<()>>().expect("a result");
+    let answers = answers.iter().take(process.control.shards());
+    answers.map(|answer| result(answer).map_err(|error| error.kind())).collect()
+}
+
+fn echoes(stream: &mut TcpStream) -> bool {
+    stream.write_all(b"x").is_ok() && stream.read_exact(&mut [0]).is_ok()
+}
+
+#[test]
+fn listeners_come_and_go_and_their_connections_stay() {
+    with_each_driver(|kind| {
+        let process = Process::start(kind, 2, &Options::default(), |_, _| Squares);
+        if !matches!(kind, DriverKind::Uring | DriverKind::Epoll) {
+            let refused = changed(&process, |_| ListenerChange::Close { listener: 0 });
+            assert_eq!(refused, [Err(ErrorKind::Unsupported); 2], "{kind}");
+            process.stop();
+            return;
+        }
+        let mut clients = vec![client(&process)];
+        for number in 1..=3 {
+            let listening = listen("127.0.0.1:0".parse().unwrap(), 2, 16).unwrap();
+            let mut sockets = listening.sockets.into_iter();
+            let mut open = |_| ListenerChange::Open { listener: number, socket: sockets.next().expect("one a shard") };
+            assert_eq!(changed(&process, &mut open), [Ok(()); 2], "{kind}");
+            for _ in 0..8 {
+                let mut stream = TcpStream::connect(listening.local_addr).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                assert!(echoes(&mut stream), "{kind}");
+                clients.push(stream);
+            }
+            assert_eq!(changed(&process, |_| ListenerChange::Close { listener: number }), [Ok(()); 2], "{kind}");
+            // The kernel closes the sockets a little later.
+            let begun = Instant::now();
+            while TcpStream::connect(listening.local_addr).is_ok() {
+                assert!(begun.elapsed() < PATIENCE, "{kind}: still listening");
+            }
+        }
+        assert!(clients.iter_mut().all(echoes), "{kind}: closed with its listener");
+        let mut sockets = listen("127.0.0.1:0".parse().unwrap(), 2, 16).unwrap().sockets.into_iter();
+        let again = |_| ListenerChange::Open { listener: 3, socket: sockets.next().expect("one a shard") };
+        assert_eq!(changed(&process, again), [Err(ErrorKind::AlreadyExists); 2], "{kind}");
+        assert!(echoes(&mut client(&process)), "{kind}: the first is still there");
+        drop(clients);
         process.stop();
     });
 }

@@ -6,6 +6,7 @@
 use super::Runtime;
 use super::signal::Signal;
 use crate::links::Descriptor;
+use crate::listen::ListenerChange;
 use crate::shard::{Context, Transport};
 use crate::socket;
 use crate::table::Table;
@@ -13,6 +14,7 @@ use crate::timers::Timers;
 use ringmq_core::machine::{CloseHow, Command, ConnId, ShardId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
@@ -280,6 +282,11 @@ impl<R: Runtime> Transport for Sockets<R> {
 
     fn is_open(&self, conn: ConnId) -> bool {
         self.get(conn).is_some_and(|conn| conn.has(OPEN))
+    }
+
+    fn change_listener(&mut self, _change: ListenerChange, _cx: &mut Context) -> io::Result<()> {
+        let why = "the drivers of comparison keep the listeners that they began with";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 
     fn stop_accepting(&mut self, _cx: &mut Context) {

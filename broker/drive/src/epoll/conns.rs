@@ -2,12 +2,14 @@
 
 use super::poller::Poller;
 use crate::links::{Descriptor, HandedOver};
+use crate::listen::{self, ListenerChange};
 use crate::shard::{Context, Transport};
 use crate::socket;
 use crate::table::Table;
 use crate::timers::Timers;
 use ringmq_core::machine::{CloseHow, Command, ConnId, Time};
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -31,6 +33,9 @@ pub(super) const HUNG_UP: u16 = 1 << 7;
 pub(super) const ENDED: u16 = 1 << 8;
 /// An outgoing connection that is not established yet.
 pub(super) const CONNECTING: u16 = 1 << 9;
+
+/// Events of listeners carry their number and this bit; connections carry generation and slot.
+pub(super) const LISTENER: u64 = 1 << 63;
 
 /// Generations leave the highest bit of an event's token to listeners.
 const GENERATION_MASK: u32 = u32::MAX >> 2;
@@ -62,7 +67,8 @@ impl Conn {
 pub(super) struct Io {
     pub(super) poller: Poller,
     pub(super) table: Table<Conn>,
-    pub(super) listeners: Vec<OwnedFd>,
+    /// By number; those that are no more have left a hole.
+    pub(super) listeners: Vec<Option<OwnedFd>>,
     /// Slots to read from in the next turn.
     pub(super) ready: Vec<u32>,
     /// Tokens and remote addresses of connections being established, by slot.
@@ -250,6 +256,24 @@ impl Transport for Io {
 
     fn is_open(&self, conn: ConnId) -> bool {
         conn.0 < self.table.capacity() && self.table.at(conn.0).has(OPEN)
+    }
+
+    fn change_listener(&mut self, change: ListenerChange, _cx: &mut Context) -> io::Result<()> {
+        match change {
+            ListenerChange::Open { listener, socket } => {
+                socket::set_nonblocking(socket.as_raw_fd(), true)?;
+                // While accepting is suspended none is watched.
+                if self.accept_at.is_none() {
+                    self.poller.add(socket.as_raw_fd(), libc::EPOLLIN, LISTENER | u64::from(listener))?;
+                }
+                listen::place(&mut self.listeners, listener, socket)
+            }
+            ListenerChange::Close { listener } => {
+                // The last descriptor of a socket takes it out of the epoll instance.
+                drop(self.listeners.get_mut(usize::from(listener)).and_then(Option::take));
+                Ok(())
+            }
+        }
     }
 
     fn stop_accepting(&mut self, _cx: &mut Context) {

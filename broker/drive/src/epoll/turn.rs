@@ -1,6 +1,6 @@
 //! The event loop of the epoll driver.
 
-use super::conns::{BLOCKED, CONNECTING, Conn, ENDED, FLUSHING, HUNG_UP, Io, LISTED, OPEN, PAUSED, READABLE};
+use super::conns::{BLOCKED, CONNECTING, Conn, ENDED, FLUSHING, HUNG_UP, Io, LISTED, LISTENER, OPEN, PAUSED, READABLE};
 use super::poller::Poller;
 use crate::options::Setup;
 use crate::shard::{ACCEPT_PAUSE, Context, Shard, Transport, Wait, after, earliest, until};
@@ -25,9 +25,6 @@ const ACCEPTS_MAX: usize = 128;
 
 /// Rounds of sending in a turn: a machine that is told `Drained` may append again.
 const SEND_ROUNDS_MAX: usize = 4;
-
-/// Events of listeners carry their index and this bit; connections carry generation and slot.
-const LISTENER: u64 = 1 << 63;
 
 /// The token of the doorbell.
 const DOORBELL: u64 = u64::MAX;
@@ -66,7 +63,7 @@ impl<M: Machine> Driver<M> {
         let io = Io {
             poller,
             table: Table::<Conn>::new(),
-            listeners,
+            listeners: listeners.into_iter().map(Some).collect(),
             ready: Vec::new(),
             connecting: HashMap::new(),
             established: Vec::new(),
@@ -158,7 +155,7 @@ impl<M: Machine> Driver<M> {
 
     fn accept(&mut self, index: usize) {
         for _ in 0..ACCEPTS_MAX {
-            let Some(listener) = self.io.listeners.get(index) else { return };
+            let Some(Some(listener)) = self.io.listeners.get(index) else { return };
             let listener = listener.as_raw_fd();
             self.shard.cx.stats.syscalls += 1;
             match socket::accept(listener, true) {
@@ -187,7 +184,7 @@ impl<M: Machine> Driver<M> {
         cx.stats.refused += socket::refuse_waiting(listener, &mut self.io.spare);
         if self.io.accept_at.is_none() {
             self.io.accept_at = Some(after(cx.now, ACCEPT_PAUSE));
-            for listener in &self.io.listeners {
+            for listener in self.io.listeners.iter().flatten() {
                 let _ = self.io.poller.remove(listener.as_raw_fd());
             }
         }
@@ -196,7 +193,8 @@ impl<M: Machine> Driver<M> {
     fn resume_accepting(&mut self) {
         if self.io.accept_at.is_some_and(|at| at <= self.shard.cx.now) {
             self.io.accept_at = None;
-            for (index, listener) in self.io.listeners.iter().enumerate() {
+            let numbered = self.io.listeners.iter().enumerate();
+            for (index, listener) in numbered.filter_map(|(index, listener)| Some((index, listener.as_ref()?))) {
                 if self.io.poller.add(listener.as_raw_fd(), libc::EPOLLIN, LISTENER | index as u64).is_err() {
                     self.io.accept_at = Some(after(self.shard.cx.now, ACCEPT_PAUSE));
                 }

@@ -65,7 +65,7 @@ impl<M: Machine> Driver<M> {
 
     fn accepted(&mut self, index: u32, result: i32, flags: u32) {
         let cx = &mut self.shard.cx;
-        let listener = self.io.listeners.get_mut(index as usize);
+        let listener = self.io.listeners.get_mut(index as usize).and_then(Option::as_mut);
         if result >= 0 {
             // SAFETY: the kernel has just made this descriptor and nobody else knows it.
             let fd = unsafe { OwnedFd::from_raw_fd(result) };
@@ -86,7 +86,7 @@ impl<M: Machine> Driver<M> {
             // Stopped meanwhile, or gone already.
             self.io.close_fd(fd);
         }
-        let Some(listener) = self.io.listeners.get_mut(index as usize) else { return };
+        let Some(Some(listener)) = self.io.listeners.get_mut(index as usize) else { return };
         if !cqueue::more(flags) {
             listener.armed = false;
             self.io.accept_due = true;

@@ -8,6 +8,7 @@ use super::direct::Direct;
 use super::ring::Ring;
 use super::token::{GENERATION_MASK, Op, token};
 use crate::links::{Descriptor, HandedOver};
+use crate::listen::{self, ListenerChange};
 use crate::shard::{Context, Transport};
 use crate::socket;
 use crate::table::Table;
@@ -17,6 +18,7 @@ use ringmq_core::machine::{CloseHow, Command, ConnId, ShardId, Time};
 use socket2::SockAddr;
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -104,7 +106,8 @@ pub(super) struct Io {
     /// Sockets are direct descriptors.
     pub(super) direct: Option<Direct>,
     pub(super) table: Table<Conn>,
-    pub(super) listeners: Vec<Listener>,
+    /// By number; those that are no more have left a hole.
+    pub(super) listeners: Vec<Option<Listener>>,
     /// Some listener is not armed.
     pub(super) accept_due: bool,
     /// Accepting is suspended until then.
@@ -138,6 +141,28 @@ fn silent(entry: squeue::Entry) -> squeue::Entry {
 }
 
 impl Io {
+    /// Listens on one more; its accepts are armed at the end of the turn.
+    pub(super) fn open_listener(&mut self, number: u16, socket: OwnedFd) -> io::Result<()> {
+        socket::set_nonblocking(socket.as_raw_fd(), false)?;
+        listen::place(&mut self.listeners, number, Listener { fd: socket, armed: false })?;
+        if let Some(direct) = &mut self.direct {
+            direct.prepare_accepts(number);
+        }
+        self.accept_due = true;
+        Ok(())
+    }
+
+    /// Stops listening on one listener, if it is there.
+    fn close_listener(&mut self, number: u16) {
+        let Some(listener) = self.listeners.get_mut(usize::from(number)).and_then(Option::take) else { return };
+        if self.direct.is_some() {
+            self.stop_direct_accepts(number);
+        } else if listener.armed {
+            self.cancel(token(Op::Accept, 0, number.into()));
+        }
+        self.close_fd(listener.fd);
+    }
+
     /// Takes a socket into the table; its receive is armed at the end of the turn.
     pub(super) fn insert(&mut self, fd: RawFd, listener: u16, flags: u16) -> u32 {
         let slot = self.table.claim();
@@ -525,16 +550,23 @@ impl Transport for Io {
         conn.0 < self.table.capacity() && self.table.at(conn.0).has(OPEN)
     }
 
+    fn change_listener(&mut self, change: ListenerChange, _cx: &mut Context) -> io::Result<()> {
+        match change {
+            ListenerChange::Open { listener, socket } => self.open_listener(listener, socket),
+            ListenerChange::Close { listener } => {
+                self.close_listener(listener);
+                Ok(())
+            }
+        }
+    }
+
     fn stop_accepting(&mut self, _cx: &mut Context) {
         self.accept_at = None;
         self.accept_due = false;
-        self.stop_direct_accepts();
-        for (index, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
-            if listener.armed {
-                self.cancel(token(Op::Accept, 0, u32::try_from(index).expect("at most 65,536 listeners")));
-            }
-            self.close_fd(listener.fd);
+        for index in 0..self.listeners.len() {
+            self.close_listener(u16::try_from(index).expect("at most 65,536 listeners"));
         }
+        self.listeners.clear();
     }
 
     fn connections(&self) -> usize {

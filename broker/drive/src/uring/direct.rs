@@ -28,8 +28,9 @@ const ANY_SLOT: i32 = -1;
 
 /// The direct side of a shard's sockets.
 pub(super) struct Direct {
-    /// Never moves, for the kernel writes to it.
-    accepts: Box<[Accepting]>,
+    /// [`ACCEPTS`] of one listener each, in boxes that never move, for the kernel writes to them. The index of an accept
+    /// counts through all boxes.
+    accepts: Vec<Box<[Accepting; ACCEPTS]>>,
     /// Accepts that are to be armed at the end of the turn.
     idle: Vec<u32>,
     /// Peers of connections that may still be handed over.
@@ -38,9 +39,16 @@ pub(super) struct Direct {
 
 /// One accept, and where the kernel writes its peer's address.
 struct Accepting {
-    listener: u16,
+    /// `None` once that listener is no more.
+    listener: Option<u16>,
     armed: bool,
     address: UnsafeCell<(SockAddrStorage, libc::socklen_t)>,
+}
+
+impl Default for Accepting {
+    fn default() -> Self {
+        Self { listener: None, armed: false, address: UnsafeCell::new((SockAddrStorage::zeroed(), 0)) }
+    }
 }
 
 impl Accepting {
@@ -61,19 +69,28 @@ impl Direct {
     ///
     /// # Errors
     /// When the kernel has no such tables, or the limit of open files is lower.
-    pub(super) fn register(uring: &io_uring::IoUring, slots: u32, listeners: usize) -> io::Result<Self> {
+    pub(super) fn register(uring: &io_uring::IoUring, slots: u32) -> io::Result<Self> {
         uring.submitter().register_files_sparse(slots).map_err(|error| {
             let hint = "a table holds no more than the limit of open files (ulimit -n)";
             io::Error::new(error.kind(), format!("{slots} direct descriptors a shard: {error}; {hint}"))
         })?;
-        let accept = |index: usize| Accepting {
-            listener: u16::try_from(index / ACCEPTS).expect("at most 65,536 listeners"),
-            armed: false,
-            address: UnsafeCell::new((SockAddrStorage::zeroed(), 0)),
-        };
-        let accepts: Box<[Accepting]> = (0..listeners * ACCEPTS).map(accept).collect();
-        let idle = (0..u32::try_from(accepts.len()).expect("64 times 65,536")).collect();
-        Ok(Self { accepts, idle, peers: HashMap::new() })
+        Ok(Self { accepts: Vec::new(), idle: Vec::new(), peers: HashMap::new() })
+    }
+
+    /// Makes ready the accepts of a new listener, in the place of those of one that is no more if there is one.
+    pub(super) fn prepare_accepts(&mut self, listener: u16) {
+        let unused = |accepts: &[Accepting]| accepts.iter().all(|accept| accept.listener.is_none() && !accept.armed);
+        let place = self.accepts.iter().position(|accepts| unused(&**accepts)).unwrap_or_else(|| {
+            self.accepts.push(Box::new(std::array::from_fn(|_| Accepting::default())));
+            self.accepts.len() - 1
+        });
+        self.accepts[place].iter_mut().for_each(|accept| accept.listener = Some(listener));
+        let first = u32::try_from(place * ACCEPTS).expect("64 times 65,536");
+        self.idle.extend(first..first + ACCEPTS as u32);
+    }
+
+    fn accept(&mut self, index: u32) -> &mut Accepting {
+        &mut self.accepts[index as usize / ACCEPTS][index as usize % ACCEPTS]
     }
 }
 
@@ -84,8 +101,9 @@ impl Io {
         let mut idle = std::mem::take(&mut direct.idle);
         for index in idle.drain(..) {
             let Some(direct) = &mut self.direct else { break };
-            let accept = &mut direct.accepts[index as usize];
-            let Some(listener) = self.listeners.get(usize::from(accept.listener)) else { continue };
+            let accept = direct.accept(index);
+            let Some(number) = accept.listener else { continue };
+            let Some(Some(listener)) = self.listeners.get(usize::from(number)) else { continue };
             accept.armed = true;
             let address = accept.address.get_mut();
             address.1 = address.0.size_of();
@@ -113,13 +131,15 @@ impl Io {
         cx: &mut Context,
     ) -> Option<(i32, u16, SocketAddr)> {
         let direct = self.direct.as_mut().expect("accepts of this kind are armed in this mode only");
-        let accept = &mut direct.accepts[index as usize];
+        let accept = direct.accept(index);
         accept.armed = false;
         let (listener, peer) = (accept.listener, accept.peer());
-        direct.idle.push(index);
-        self.accept_due = true;
+        if listener.is_some() {
+            direct.idle.push(index);
+            self.accept_due = true;
+        }
         if result >= 0 {
-            if let (Some(peer), true) = (peer, usize::from(listener) < self.listeners.len()) {
+            if let (Some(peer), Some(listener)) = (peer, listener) {
                 return Some((result, listener, peer));
             }
             self.close_socket(result);
@@ -132,13 +152,23 @@ impl Io {
         None
     }
 
-    /// Cancels all accepts.
-    pub(super) fn stop_direct_accepts(&mut self) {
-        let Some(direct) = &self.direct else { return };
-        let armed = |index: &usize| direct.accepts[*index].armed;
-        let armed: Vec<usize> = (0..direct.accepts.len()).filter(armed).collect();
+    /// Cancels all accepts of a listener that is no more.
+    pub(super) fn stop_direct_accepts(&mut self, listener: u16) {
+        let Some(direct) = &mut self.direct else { return };
+        let mut armed = Vec::new();
+        let mut idle = std::mem::take(&mut direct.idle);
+        for (index, accept) in (0..).zip(direct.accepts.iter_mut().flat_map(|accepts| accepts.iter_mut())) {
+            if accept.listener == Some(listener) {
+                accept.listener = None;
+                if accept.armed {
+                    armed.push(index);
+                }
+            }
+        }
+        idle.retain(|index| direct.accept(*index).listener.is_some());
+        direct.idle = idle;
         for index in armed {
-            self.cancel(token(Op::AcceptDirect, 0, u32::try_from(index).expect("64 times 65,536")));
+            self.cancel(token(Op::AcceptDirect, 0, index));
         }
     }
 

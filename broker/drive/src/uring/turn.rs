@@ -1,7 +1,7 @@
 //! The event loop of the io_uring driver.
 
 use super::buffers::Buffers;
-use super::conns::{Conn, Io, Listener};
+use super::conns::{Conn, Io};
 use super::direct::Direct;
 use super::ring::Ring;
 use super::token::{Op, token};
@@ -66,12 +66,9 @@ impl<M: Machine> Driver<M> {
         let ring = Ring::new(&features, options.submission_entries)?;
         let buffers = Buffers::new(options.receive_buffers, options.receive_buffer_bytes)?;
         buffers.register(ring.uring())?;
-        for listener in &listeners {
-            socket::set_nonblocking(listener.as_raw_fd(), false)?;
-        }
         let direct = match options.direct_descriptors {
             0 => None,
-            slots => Some(Direct::register(ring.uring(), slots, listeners.len())?),
+            slots => Some(Direct::register(ring.uring(), slots)?),
         };
         // SAFETY: the ring lives, and keeps its descriptor open, beyond this statement.
         let duplicate = unsafe { BorrowedFd::borrow_raw(ring.fd()) }.try_clone_to_owned()?;
@@ -82,12 +79,12 @@ impl<M: Machine> Driver<M> {
         if direct.is_some() && !shard.cx.control.await_rings(RINGS_TIMEOUT) {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "another shard's ring was not made in time"));
         }
-        let io = Io {
+        let mut io = Io {
             ring,
             direct,
             table: Table::<Conn>::new(),
-            accept_due: !listeners.is_empty(),
-            listeners: listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect(),
+            accept_due: false,
+            listeners: Vec::new(),
             accept_at: None,
             arming: Vec::new(),
             resending: Vec::new(),
@@ -99,6 +96,9 @@ impl<M: Machine> Driver<M> {
             multishot: features.multishot_receive,
             movable: shard.cx.control.shards() > 1,
         };
+        for (listener, socket) in (0..).zip(listeners) {
+            io.open_listener(listener, socket)?;
+        }
         let completions = Vec::with_capacity(COMPLETIONS_MAX);
         let msg_ring = features.msg_ring;
         let mut driver = Self { io, buffers, shard, doorbell_armed: false, msg_ring, completions, dirty: Vec::new() };
@@ -196,7 +196,7 @@ impl<M: Machine> Driver<M> {
             return;
         }
         for index in 0..self.io.listeners.len() {
-            let listener = &mut self.io.listeners[index];
+            let Some(listener) = &mut self.io.listeners[index] else { continue };
             if listener.armed {
                 continue;
             }

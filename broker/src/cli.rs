@@ -168,6 +168,8 @@ pub(crate) enum SubscriptionsAsk {
         /// A client identifier
         clientid: Option<String>,
     },
+    /// What waits for the members of each shared subscription
+    Lag,
 }
 
 /// What to ask about topics.

@@ -162,6 +162,18 @@ pub struct SubscriptionFacts {
     pub retain_as_published: bool,
     /// The Subscription Identifier; 0 if there is none.
     pub subscription_id: u32,
+    /// What waits for the client by this subscription, if it is a shared one.
+    pub lag: Option<Lag>,
+}
+
+/// Messages that a group has given to one of its members and that are not done. Who belongs to several groups that share
+/// the same topics has a message counted for each of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Waiting in the member's queue.
+    pub queued: usize,
+    /// Sent to it and not acknowledged.
+    pub in_flight: usize,
 }
 
 /// What can be told of one filter.

@@ -100,6 +100,7 @@ impl Console {
             Command::SubscriptionsList { clientid, cursor } => {
                 told(shards.subscriptions(clientid.as_deref(), cursor.as_deref()))
             }
+            Command::SubscriptionsLag => told(shards.lag()),
             Command::TopicsList { cursor } => told(shards.topics(cursor.as_deref())),
             Command::TopicsTree { prefix, depth } => told(shards.tree(prefix.as_deref(), *depth)),
             Command::RetainerInfo => told(shards.retainer_info()),

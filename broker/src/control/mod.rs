@@ -3,6 +3,7 @@
 //! Absent: what a request does ([`Console`]), and anything that a shard would have to wait for.
 
 mod console;
+mod lag;
 mod lists;
 pub(crate) mod protocol;
 mod retainer;

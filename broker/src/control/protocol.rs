@@ -68,6 +68,9 @@ pub(crate) enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     },
+    /// The shared subscriptions, with what waits for their members.
+    #[serde(rename = "subscriptions.lag")]
+    SubscriptionsLag,
     /// The filters that somebody subscribes to, a page.
     #[serde(rename = "topics.list")]
     TopicsList {

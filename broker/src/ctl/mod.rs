@@ -55,6 +55,7 @@ fn command(ask: Ask) -> Command {
         Ask::Subscriptions { ask: SubscriptionsAsk::List { clientid } } => {
             Command::SubscriptionsList { clientid, cursor: None }
         }
+        Ask::Subscriptions { ask: SubscriptionsAsk::Lag } => Command::SubscriptionsLag,
         Ask::Topics { ask: TopicsAsk::List } => Command::TopicsList { cursor: None },
         Ask::Topics { ask: TopicsAsk::Tree { prefix, depth } } => Command::TopicsTree { prefix, depth },
         Ask::Retainer { ask: RetainerAsk::Info } => Command::RetainerInfo,

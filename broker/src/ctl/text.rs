@@ -20,6 +20,7 @@ pub(super) fn text(result: &Value) -> String {
 
 fn object(fields: &Map<String, Value>) -> String {
     let list = |name: &str| fields.get(name).and_then(Value::as_array);
+    let end = if fields.get("complete") == Some(&Value::Bool(false)) { "(and more)\n" } else { "" };
     if let Some(changed) = list("changed") {
         return if changed.is_empty() { "nothing has changed\n".to_owned() } else { settings(changed) };
     }
@@ -32,8 +33,10 @@ fn object(fields: &Map<String, Value>) -> String {
     if let Some(topics) = list("topics") {
         return topics.iter().map(topic).collect();
     }
+    if let Some(groups) = list("groups") {
+        return groups.iter().map(group).collect::<String>() + end;
+    }
     if let Some(tree) = list("tree") {
-        let end = if fields.get("complete") == Some(&Value::Bool(false)) { "(and more)\n" } else { "" };
         return tree.iter().map(node).collect::<String>() + end;
     }
     if let Some(retained) = list("retained") {
@@ -93,6 +96,14 @@ fn subscription(row: &Value) -> String {
 
 fn topic(row: &Value) -> String {
     format!("{} subscribers={} shard={}\n", word(&row["topic"]), row["subscribers"], row["shard"])
+}
+
+fn group(row: &Value) -> String {
+    let waiting = |row: &Value| format!("mqueue={} inflight={}", row["mqueue_len"], row["inflight_cnt"]);
+    let member = |row: &Value| format!("  {} {}\n", word(&row["clientid"]), waiting(row));
+    let members = row["members"].as_array().map_or(&[][..], Vec::as_slice);
+    let lines: String = members.iter().map(member).collect();
+    format!("{} members={} {}\n{lines}", word(&row["topic"]), members.len(), waiting(row))
 }
 
 fn node(row: &Value) -> String {

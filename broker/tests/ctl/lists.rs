@@ -232,3 +232,30 @@ fn listeners_and_rules_are_told() {
     assert_eq!(test(&["subscribe", "x/y/z", "--clientid", "me"]), "rewritten: false\ntopic: x/y/z\n");
     assert!(broker.refused(&["rewrite", "test", "fly", "x"]).contains("is no action"));
 }
+
+#[test]
+fn the_lag_of_a_group_is_what_its_members_have_not_acknowledged() {
+    let broker =
+        Broker::start("lag", "mqtt { max_inflight = 1, shared_subscription_strategy = round_robin_per_group }");
+    let mut publisher = broker.client("publisher").0;
+    let mut members: Vec<TcpStream> = (0..5).map(|number| broker.client(&format!("m{number}")).0).collect();
+    for member in &mut members {
+        subscribe(member, "$share/g/jobs/+", 1);
+        subscribe(member, "news", 1);
+    }
+    for number in 0..10 {
+        publish(&mut publisher, &format!("jobs/{number}"), b"x");
+    }
+    publish(&mut publisher, "news", b"not of the group");
+    let told = broker.ctl(&["--json", "subscriptions", "lag"]);
+    let lag: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((lag["complete"].as_bool(), lag["groups"].as_array().map(Vec::len)), (Some(true), Some(1)), "{lag}");
+    let group = &lag["groups"][0];
+    assert_eq!(
+        (&group["topic"], &group["mqueue_len"], &group["inflight_cnt"]),
+        (&"$share/g/jobs/+".into(), &5.into(), &5.into())
+    );
+    let text = broker.ctl(&["subscriptions", "lag"]);
+    assert!(text.starts_with("$share/g/jobs/+ members=5 mqueue=5 inflight=5\n  m"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.ends_with(" mqueue=1 inflight=1")).count(), 5, "{text}");
+}

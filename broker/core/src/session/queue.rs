@@ -80,6 +80,11 @@ impl Queue {
         Some(outgoing)
     }
 
+    /// All messages, in the order in which they will leave.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Outgoing> {
+        self.levels.iter().flat_map(|level| &level.messages)
+    }
+
     /// All messages, in the order in which they would leave.
     pub(crate) fn into_messages(self) -> impl Iterator<Item = Outgoing> {
         self.levels.into_iter().flat_map(|level| level.messages)

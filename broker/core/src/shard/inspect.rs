@@ -5,10 +5,12 @@
 use super::Shard;
 use super::exclusive::EXCLUSIVE_PREFIX;
 use crate::control::{
-    ClientFacts, FilterFacts, PAGE_BYTES_SOFT_MAX, PAGE_ROWS_MAX, PAGE_STEPS_MAX, Page, Position, SubscriptionFacts,
+    ClientFacts, FilterFacts, Lag, PAGE_BYTES_SOFT_MAX, PAGE_ROWS_MAX, PAGE_STEPS_MAX, Page, Position,
+    SubscriptionFacts,
 };
 use crate::machine::Effects;
-use crate::session::{Session, Subscription};
+use crate::session::{Outgoing, Session, Stage, Subscription};
+use crate::topics::filter;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -16,6 +18,9 @@ use alloc::vec::Vec;
 /// What the position in the list of filters counts within a slot: the index of plain subscriptions first.
 const PLAIN: u32 = 0;
 const SHARED: u32 = 1;
+
+/// Messages that count as one place looked at.
+const MESSAGES_PER_STEP: usize = 16;
 
 /// A page that is being filled.
 struct Draft<T> {
@@ -107,9 +112,14 @@ impl Shard {
             }
             let Some(held) = held else { continue };
             let all = held.subscriptions.as_slice();
+            let waiting = held.delivery.as_ref().map_or(0, |delivery| delivery.queue.len() + delivery.window.len());
             for (at, subscription) in all[all.partition_point(|held| order(*held) < within)..].iter().enumerate() {
                 if at > 0 && !draft.step() {
                     return draft.end(Some(Position { slot, within: order(*subscription) }));
+                }
+                if subscription.shared {
+                    // Each of them is looked at.
+                    draft.steps += u32::try_from(waiting / MESSAGES_PER_STEP).unwrap_or(u32::MAX / 2);
                 }
                 let row = self.subscription_facts(slot, held, *subscription);
                 let bytes = row.client_id.len() + row.filter.len();
@@ -135,6 +145,7 @@ impl Shard {
             no_local: subscriber.options.no_local(),
             retain_as_published: subscriber.options.retain_as_published(),
             subscription_id: subscriber.subscription_id,
+            lag: subscription.shared.then(|| lag(held, text)),
         }
     }
 
@@ -159,6 +170,21 @@ impl Shard {
             }
         }
         draft.end(None)
+    }
+}
+
+/// What waits for a session by the shared subscription with this full name.
+fn lag(held: &Session, name: &str) -> Lag {
+    let (Some(delivery), Some((_, shared))) = (&held.delivery, name.split_once('/')) else { return Lag::default() };
+    let by_group =
+        |outgoing: &Outgoing| outgoing.via.is_some() && filter::matches(shared, outgoing.message.view().topic);
+    let in_flight = delivery.window.iter().filter(|flight| match &flight.stage {
+        Stage::Published(outgoing) => by_group(outgoing),
+        Stage::Released => false,
+    });
+    Lag {
+        queued: delivery.queue.messages().filter(|outgoing| by_group(outgoing)).count(),
+        in_flight: in_flight.count(),
     }
 }
 

@@ -111,6 +111,11 @@ pub(crate) enum Ask {
         #[command(subcommand)]
         ask: ClientsAsk,
     },
+    /// The clients that may not connect
+    Banned {
+        #[command(subcommand)]
+        ask: BannedAsk,
+    },
     /// Its subscriptions
     Subscriptions {
         #[command(subcommand)]
@@ -158,6 +163,40 @@ pub(crate) enum ClientsAsk {
         /// Its client identifier
         clientid: String,
     },
+}
+
+/// What to ask about banned clients.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum BannedAsk {
+    /// All bans, one a line
+    List,
+    /// Ban clients; the session of a client that is banned by its identifier ends
+    Add {
+        /// clientid, username, peerhost, clientid_re, username_re or peerhost_net
+        #[arg(value_name = "AS")]
+        kind: String,
+        /// The identifier, name, address, regular expression or network
+        who: String,
+        /// Who wants it [default: ctl]
+        #[arg(long)]
+        by: Option<String>,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Until when, for example 2026-01-31T08:00:00Z, or in seconds since 1970 [default: infinity]
+        #[arg(long)]
+        until: Option<String>,
+    },
+    /// Take a ban back
+    Delete {
+        /// As in the list
+        #[arg(value_name = "AS")]
+        kind: String,
+        /// As in the list
+        who: String,
+    },
+    /// Take all bans back
+    Clear,
 }
 
 /// What to ask about subscriptions.

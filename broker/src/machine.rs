@@ -2,6 +2,7 @@
 //!
 //! Absent: methods of enhanced authentication, of which there are none yet.
 
+use crate::banned::Matcher;
 use crate::counters::SharedCounters;
 use crate::rewrite::{Rule, Rules};
 use ringmq_core::interest::Interest;
@@ -27,6 +28,7 @@ pub(crate) struct Factory {
     interest: Option<Arc<InterestTable>>,
     counters: Arc<SharedCounters>,
     rewriter: Option<Rules>,
+    bans: Option<Matcher>,
     unix_offset_ms: u64,
 }
 
@@ -34,7 +36,13 @@ impl Factory {
     pub(crate) fn new(settings: Settings, rewrite: &[Rule], shards: usize, counters: Arc<SharedCounters>) -> Self {
         let interest = (shards > 1).then(|| InterestTable::new(shards, secret(), INTEREST_KEYS));
         let (rewriter, unix_offset_ms) = (Rules::rewriter(rewrite), unix_offset_ms());
-        Self { settings, shards, seed: secret(), interest, counters, rewriter, unix_offset_ms }
+        Self { settings, shards, seed: secret(), interest, counters, rewriter, bans: None, unix_offset_ms }
+    }
+
+    /// With clients that are banned from the start.
+    pub(crate) fn with_bans(mut self, bans: Option<Matcher>) -> Self {
+        self.bans = bans;
+        self
     }
 
     /// To be called on the shard's own thread, once for each.
@@ -42,7 +50,7 @@ impl Factory {
         let handle = |table: &Arc<InterestTable>| -> Box<dyn Interest> {
             Box::new(MeshInterest::new(table.handle(usize::from(id.0))))
         };
-        Shard::new(ShardConfig {
+        let mut shard = Shard::new(ShardConfig {
             id,
             shards: self.shards,
             settings: self.settings.clone(),
@@ -52,7 +60,9 @@ impl Factory {
             counters: Some(self.counters.sink(id)),
             rewriter: self.rewriter.clone().map(|rules| Box::new(rules) as Box<dyn Rewriter>),
             unix_offset_ms: self.unix_offset_ms,
-        })
+        });
+        shard.set_ban_list(Matcher::boxed(self.bans.as_ref()));
+        shard
     }
 }
 

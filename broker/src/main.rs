@@ -4,6 +4,7 @@
 //! `check-config` ends with 0 or 1.
 #![forbid(unsafe_code)]
 
+mod banned;
 mod banner;
 mod check;
 mod cli;
@@ -11,6 +12,7 @@ mod config;
 mod control;
 mod counters;
 mod ctl;
+mod durable;
 mod machine;
 mod monitoring;
 mod process;
@@ -19,6 +21,7 @@ mod rewrite;
 mod scratch;
 mod signals;
 mod topology;
+mod wall_clock;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -54,12 +54,7 @@ impl Rule {
     /// # Errors
     /// Why the expression does not compile, or lacks a group that the destination names.
     pub(crate) fn new(applies: Applies, source: &str, expression: &str, destination: &str) -> Result<Self, String> {
-        let expression = RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).build().map_err(|error| {
-            // Its last line says what is wrong; those before draw where.
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("is no regular expression: {last}")
-        })?;
+        let expression = compile(expression, COMPILED_BYTES_MAX)?;
         let destination = pieces(destination);
         for piece in &destination {
             if let Piece::Group(number) = piece
@@ -86,6 +81,19 @@ impl Rule {
         }
         true
     }
+}
+
+/// Compiles a regular expression that may take `bytes_max` bytes.
+///
+/// # Errors
+/// It is none, or larger; as the end of a sentence that begins with the expression.
+pub(crate) fn compile(expression: &str, bytes_max: usize) -> Result<Regex, String> {
+    RegexBuilder::new(expression).size_limit(bytes_max).build().map_err(|error| {
+        // Its last line says what is wrong; those before draw where.
+        let text = error.to_string();
+        let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        format!("is no regular expression: {last}")
+    })
 }
 
 /// Takes a destination apart; a `$` that begins nothing known stands for itself.

@@ -6,6 +6,7 @@
 //!
 //! Absent: how requests reach a shard, which is the driver's affair.
 
+use crate::banned::BanList;
 use crate::retained::Cursor;
 use crate::settings::Settings;
 use alloc::boxed::Box;
@@ -44,6 +45,15 @@ pub enum Control {
     KickClient(Box<str>),
     /// The answer to [`Control::KickClient`]: whether the session was at home here.
     Kicked(bool),
+    /// Refuse from now on whom this list bans, and end some sessions at once.
+    Ban {
+        /// The whole list; `None` bans nobody.
+        list: Option<Box<dyn BanList>>,
+        /// Client identifiers whose sessions end as by [`Control::KickClient`]; those at home elsewhere do not matter.
+        end: Vec<Box<str>>,
+    },
+    /// The answer to [`Control::Ban`].
+    BanTaken,
     /// The subscriptions of the sessions at home here, or of one of them.
     ListSubscriptions {
         /// The session's client identifier, if only its own are wanted.
@@ -108,6 +118,8 @@ pub struct Page<T, P = Position> {
 pub struct ClientFacts {
     /// Its client identifier.
     pub client_id: Box<str>,
+    /// The user name that its latest connection gave, if any.
+    pub username: Option<Box<str>>,
     /// The other end of its connection; `None` if it is not connected.
     pub peer: Option<SocketAddr>,
     /// The protocol's level: 3 for MQTT 3.1, 4 for 3.1.1, 5.

@@ -42,6 +42,7 @@ counters! {
     client_disconnected = "client.disconnected": "Ended connections",
     client_handed_over = "client.handed_over": "Connections given to the shard at home",
     client_refused = "client.refused": "Connections refused by CONNACK",
+    client_banned = "client.banned": "of which because the client is banned",
     client_idle = "client.idle_timeout": "Connections closed for want of a CONNECT",
     client_keepalive = "client.keepalive_timeout": "Connections closed for silence",
     client_send_timeout = "client.send_timeout": "Connections closed because they took no bytes",

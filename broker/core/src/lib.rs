@@ -13,6 +13,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod banned;
 pub mod control;
 pub mod counters;
 pub mod enhanced_auth;

@@ -12,7 +12,6 @@ const ROOTS: &[&str] = &[
     "authentication",
     "authorization",
     "authentication_settings",
-    "banned",
     "bridges",
     "cluster",
     "conn_congestion",

@@ -444,6 +444,13 @@ pub(crate) static KEYS: &[Key] = &[
         "Whether the empty message that clears a retained one is kept from subscribers.",
     ),
     key(
+        "banned.bootstrap_file",
+        "",
+        Kind::Text(|t, text| t.config.banned_bootstrap_file = (!text.is_empty()).then(|| text.into())),
+        "File of comma-separated values with bans to begin with; it is read only where there is no ban yet. Its first \
+         line names the columns: `as` and `who`, and perhaps `by`, `reason`, `at`, `until`. Empty is none.",
+    ),
+    key(
         "node.data_dir",
         "data",
         Kind::Text(|t, text| t.config.data_dir = text.into()),

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) rewrite: Vec<Rule>,
     /// `node.data_dir`.
     pub(crate) data_dir: PathBuf,
+    /// `banned.bootstrap_file`.
+    pub(crate) banned_bootstrap_file: Option<PathBuf>,
     /// TCP listeners by name.
     pub(crate) listeners: BTreeMap<String, Listener>,
     /// `ringmq.shards`; `None` is one a core.
@@ -94,6 +96,7 @@ impl Default for Config {
             settings: Settings::default(),
             rewrite: Vec::new(),
             data_dir: PathBuf::from("data"),
+            banned_bootstrap_file: None,
             listeners: BTreeMap::from([(DEFAULT_LISTENER.to_owned(), Listener::default())]),
             shards: None,
             cores: None,

@@ -6,9 +6,10 @@
 use super::error::Problem;
 use super::hocon::{self, Node, Object, Value};
 use super::values::quoted;
+use crate::durable;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,13 +43,8 @@ pub(super) fn keep(file: &Path, path: &[String], node: Node) -> Result<(), Probl
 }
 
 fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let new = file.with_extension("hocon.new");
-    let mut writer = File::create(&new)?;
-    writer.write_all(text.as_bytes())?;
-    writer.sync_all()?;
     if file.exists() {
+        let directory = file.parent().unwrap_or(Path::new("."));
         let mut millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let name = |millis| file.with_extension(format!("hocon.{millis:013}.bak"));
         while name(millis).exists() {
@@ -57,8 +53,7 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
         fs::copy(file, name(millis))?;
         drop_old_backups(file, directory)?;
     }
-    fs::rename(&new, file)?;
-    File::open(directory)?.sync_all()
+    durable::replace(file, text.as_bytes())
 }
 
 fn drop_old_backups(file: &Path, directory: &Path) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Absent: lists, which are in `lists`.
 
+use super::banned::{Bans, Wanted};
 use super::lists::Shards;
 use super::protocol::{Answer, Command};
 use crate::config::{self, Layers, Loaded, Problem, Problems, Row};
@@ -52,6 +53,7 @@ pub(crate) struct Console {
     control: Control,
     counters: Arc<SharedCounters>,
     facts: Facts,
+    bans: Bans,
     started: Instant,
 }
 
@@ -62,8 +64,14 @@ impl Console {
         control: Control,
         counters: Arc<SharedCounters>,
         facts: Facts,
+        bans: Bans,
     ) -> Self {
-        Self { layers, loaded: Mutex::new(loaded), control, counters, facts, started: Instant::now() }
+        Self { layers, loaded: Mutex::new(loaded), control, counters, facts, bans, started: Instant::now() }
+    }
+
+    /// The clients that are banned.
+    pub(crate) fn bans(&self) -> &Bans {
+        &self.bans
     }
 
     /// All counters: name, and each shard's value.
@@ -97,6 +105,13 @@ impl Console {
             Command::ClientsList { cursor } => told(shards.clients(cursor.as_deref())),
             Command::ClientsShow { clientid } => told(shards.client(clientid)),
             Command::ClientsKick { clientid } => told(shards.kick(clientid)),
+            Command::BannedList { cursor } => told(self.bans.list(cursor.as_deref())),
+            Command::BannedAdd { kind, who, by, reason, until } => {
+                let (by, reason, until) = (by.as_deref(), reason.as_deref(), until.as_deref());
+                told(self.bans.add(&self.control, Wanted { kind, who, by, reason, until }))
+            }
+            Command::BannedDelete { kind, who } => told(self.bans.delete(&self.control, kind, who)),
+            Command::BannedClear => told(self.bans.clear(&self.control)),
             Command::SubscriptionsList { clientid, cursor } => {
                 told(shards.subscriptions(clientid.as_deref(), cursor.as_deref()))
             }

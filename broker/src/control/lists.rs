@@ -141,10 +141,34 @@ impl Shards<'_> {
     /// # Errors
     /// One has too much to do, and none was asked; or one does not answer in time.
     pub(super) fn ask_all(self, request: impl Fn() -> Request) -> Result<Vec<(ShardId, Request)>, Problem> {
+        self.put_to_all(request)?.answers()
+    }
+
+    /// Puts the same before all shards, without waiting for what they answer.
+    ///
+    /// # Errors
+    /// One has too much to do, and none was asked.
+    pub(super) fn put_to_all(self, request: impl Fn() -> Request) -> Result<Asked, Problem> {
         let message = |_| -> Message { Box::new(request()) };
         let answers = self.0.ask_all(message).map_err(|full| Problem::new(full.to_string()))?;
+        Ok(Asked { answers, shards: self.0.shards() })
+    }
+}
+
+/// What all shards have before them, and will do.
+pub(super) struct Asked {
+    answers: Receiver<(ShardId, Message)>,
+    shards: usize,
+}
+
+impl Asked {
+    /// What each made of it.
+    ///
+    /// # Errors
+    /// One does not answer in time.
+    pub(super) fn answers(self) -> Result<Vec<(ShardId, Request)>, Problem> {
         let by = Instant::now() + PATIENCE;
-        (0..self.0.shards()).map(|_| receive(&answers, by)).collect()
+        (0..self.shards).map(|_| receive(&self.answers, by)).collect()
     }
 }
 
@@ -180,6 +204,9 @@ fn client(shard: ShardId, facts: &ClientFacts) -> Value {
         "send_msg.dropped.qos0_msg": facts.drops.qos0_msg,
         "shard": shard.0,
     });
+    if let Some(username) = &facts.username {
+        row["username"] = json!(username);
+    }
     match facts.peer {
         Some(peer) => {
             row["ip_address"] = json!(peer.ip());

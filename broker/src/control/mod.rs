@@ -2,6 +2,7 @@
 //!
 //! Absent: what a request does ([`Console`]), and anything that a shard would have to wait for.
 
+mod banned;
 mod console;
 mod lag;
 mod lists;
@@ -10,6 +11,7 @@ mod retainer;
 pub(crate) mod socket;
 mod tree;
 
+pub(crate) use banned::Bans;
 pub(crate) use console::{Console, Facts, ListenerFacts, is_gauge};
 pub(crate) use socket::{ControlSocket, SocketFile};
 

@@ -58,6 +58,43 @@ pub(crate) enum Command {
         /// Its client identifier.
         clientid: String,
     },
+    /// The bans, a page.
+    #[serde(rename = "banned.list")]
+    BannedList {
+        /// Where to go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// Bans clients.
+    #[serde(rename = "banned.add")]
+    BannedAdd {
+        /// How `who` is meant.
+        #[serde(rename = "as")]
+        kind: String,
+        /// Whom.
+        who: String,
+        /// Who wants it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Until when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
+    },
+    /// Takes a ban back.
+    #[serde(rename = "banned.delete")]
+    BannedDelete {
+        /// How `who` is meant.
+        #[serde(rename = "as")]
+        kind: String,
+        /// Whom.
+        who: String,
+    },
+    /// Takes all bans back.
+    #[serde(rename = "banned.clear")]
+    BannedClear,
     /// The subscriptions, a page.
     #[serde(rename = "subscriptions.list")]
     SubscriptionsList {
@@ -153,6 +190,7 @@ impl Command {
         let mut following = self.clone();
         match &mut following {
             Self::ClientsList { cursor }
+            | Self::BannedList { cursor }
             | Self::SubscriptionsList { cursor, .. }
             | Self::TopicsList { cursor }
             | Self::RetainerTopics { cursor, .. }

@@ -3,7 +3,9 @@
 mod text;
 
 use crate::banner;
-use crate::cli::{Ask, ClientsAsk, ConfAsk, ListenersAsk, RetainerAsk, RewriteAsk, SubscriptionsAsk, TopicsAsk};
+use crate::cli::{
+    Ask, BannedAsk, ClientsAsk, ConfAsk, ListenersAsk, RetainerAsk, RewriteAsk, SubscriptionsAsk, TopicsAsk,
+};
 use crate::config::Problem;
 use crate::control::protocol::{Answer, Command, Request, VERSION};
 use serde_json::Value;
@@ -52,6 +54,12 @@ fn command(ask: Ask) -> Command {
         Ask::Clients { ask: ClientsAsk::List } => Command::ClientsList { cursor: None },
         Ask::Clients { ask: ClientsAsk::Show { clientid } } => Command::ClientsShow { clientid },
         Ask::Clients { ask: ClientsAsk::Kick { clientid } } => Command::ClientsKick { clientid },
+        Ask::Banned { ask: BannedAsk::List } => Command::BannedList { cursor: None },
+        Ask::Banned { ask: BannedAsk::Add { kind, who, by, reason, until } } => {
+            Command::BannedAdd { kind, who, by, reason, until }
+        }
+        Ask::Banned { ask: BannedAsk::Delete { kind, who } } => Command::BannedDelete { kind, who },
+        Ask::Banned { ask: BannedAsk::Clear } => Command::BannedClear,
         Ask::Subscriptions { ask: SubscriptionsAsk::List { clientid } } => {
             Command::SubscriptionsList { clientid, cursor: None }
         }

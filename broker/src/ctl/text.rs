@@ -27,6 +27,9 @@ fn object(fields: &Map<String, Value>) -> String {
     if let Some(clients) = list("clients") {
         return clients.iter().map(client).collect();
     }
+    if let Some(banned) = list("banned") {
+        return banned.iter().map(ban).collect();
+    }
     if let Some(subscriptions) = list("subscriptions") {
         return subscriptions.iter().map(subscription).collect();
     }
@@ -84,7 +87,14 @@ fn client(row: &Value) -> String {
     .iter()
     .map(|(name, key)| named(name, key))
     .collect();
-    format!("{} {place}{facts}\n", field("clientid"))
+    let username = row.get("username").map_or_else(String::new, |username| format!(" username={}", word(username)));
+    format!("{} {place}{username}{facts}\n", field("clientid"))
+}
+
+fn ban(row: &Value) -> String {
+    let field = |name: &str| word(&row[name]);
+    let (by, reason) = (field("by"), field("reason"));
+    format!("{} {} until={} at={} by={by} reason={reason}\n", field("as"), field("who"), field("until"), field("at"))
 }
 
 fn subscription(row: &Value) -> String {

@@ -9,9 +9,9 @@ mod threads;
 
 use crate::banner::{self, Banner};
 use crate::config::{Config, Layers, Listener, Loaded, Problem};
-use crate::control::{self, Console, ControlSocket, Facts, ListenerFacts};
+use crate::control::{self, Bans, Console, ControlSocket, Facts, ListenerFacts};
 use crate::counters::SharedCounters;
-use crate::{machine, monitoring, signals, topology};
+use crate::{banned, machine, monitoring, signals, topology};
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::Control;
 use std::fs;
@@ -33,6 +33,9 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let placement = topology::System::default().place(&allowed, config.cores.as_ref(), wanted_shards, SHARDS_MAX);
     let shards = placement.cores.len();
 
+    let (ban_file, bans) = banned::open(&data_dir, config.banned_bootstrap_file.as_deref())?;
+    let bans = Bans::new(ban_file, bans);
+
     let enabled = config.listeners.values().filter(|listener| listener.enable);
     let listening = enabled.map(|listener| listeners::open(listener, shards)).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = listening.iter().map(|listening| listening.local_addr).collect();
@@ -46,7 +49,7 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         listeners: listener_facts(&config, &addresses, shards),
     };
     let monitoring = config.monitoring_bind.map(monitoring::open).transpose()?;
-    let console = Arc::new(Console::new(layers, loaded, control.clone(), Arc::clone(&counters), facts));
+    let console = Arc::new(Console::new(layers, loaded, control.clone(), Arc::clone(&counters), facts, bans));
     let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, Arc::clone(&console)));
     // To the end, so that the file goes with the broker.
     let _socket = socket.map_err(|error| {
@@ -59,7 +62,7 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         monitoring::serve(listener, Arc::clone(&console))
             .map_err(|error| Problem::new(format!("cannot start the thread for monitoring: {error}")))?;
     }
-    signals::watch(control.clone(), Arc::clone(&counters), console)
+    signals::watch(control.clone(), Arc::clone(&counters), Arc::clone(&console))
         .map_err(|error| Problem::new(format!("cannot watch for signals: {error}")))?;
 
     let warnings = [limits::warning(files), placement.warning(&allowed)];
@@ -68,7 +71,8 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         Banner { shards: placement.to_string(), driver: driver.to_string(), files, data_dir, addresses, monitoring_at };
     banner.print();
 
-    let machines = machine::Factory::new(config.settings.clone(), &config.rewrite, shards, counters);
+    let machines = machine::Factory::new(config.settings.clone(), &config.rewrite, shards, counters)
+        .with_bans(console.bans().matcher());
     threads::run(threads::Plan {
         kind: driver.kind,
         cores: placement.cores,

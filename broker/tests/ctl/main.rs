@@ -1,5 +1,6 @@
 //! `ringmq ctl` and the control socket of the real program.
 
+mod banned;
 mod broker;
 mod lists;
 mod monitoring;

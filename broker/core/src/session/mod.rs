@@ -6,11 +6,13 @@
 
 mod aliases;
 mod delivery;
+mod names;
 mod queue;
 mod subscriptions;
 
 pub(crate) use aliases::{AliasesIn, AliasesOut, TopicForm};
 pub(crate) use delivery::{Delivery, Flight, Outgoing, Stage, Stall, Via};
+pub(crate) use names::Names;
 pub(crate) use subscriptions::{Subscription, Subscriptions};
 
 use crate::control::Drops;
@@ -30,7 +32,7 @@ pub(crate) const EXPIRY_NEVER_S: u32 = u32::MAX;
 
 /// What is kept of one client.
 pub(crate) struct Session {
-    pub(crate) client_id: Box<str>,
+    pub(crate) names: Names,
     /// Unique in the process while the session lives; what [`Publisher::key`] holds.
     pub(crate) key: u64,
     pub(crate) client_hash: u32,
@@ -81,8 +83,6 @@ pub(crate) struct Extra {
     /// Replays of retained messages that wait for their turn and for room: the shard that holds the messages, and its
     /// number for the replay.
     pub(crate) replays: VecDeque<(ShardId, u32)>,
-    /// The connection's user name; kept only where rewriting may need it.
-    pub(crate) username: Option<Box<str>>,
     /// Topics that the session has to itself.
     pub(crate) exclusive: Vec<HeldExclusive>,
     /// A slice of a replay is under way.
@@ -132,7 +132,6 @@ impl Extra {
             && self.replays.is_empty()
             && !self.replaying
             && self.exclusive.is_empty()
-            && self.username.is_none()
             && self.drops == Drops::default()
             && self.auth_method.is_none()
     }

@@ -4,6 +4,7 @@ use super::conns::Phase;
 use super::{Flow, Shard};
 use crate::enhanced_auth::AuthStep;
 use crate::machine::{ConnId, Effects};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use ringmq_wire::{Auth, Connect, Frame, Packet, ReasonCode, UserProperties, Version, decode};
 
@@ -53,7 +54,7 @@ impl Shard {
         let under_way = extra.auth_exchange.take();
         let exchange = match auth.reason {
             ReasonCode::RE_AUTHENTICATE => {
-                let client_id = held.client_id.clone();
+                let client_id = Box::<str>::from(held.names.client_id());
                 let known = self.auth_methods.iter().find(|known| known.name() == &*method);
                 known.map(|known| known.begin(&client_id))
             }

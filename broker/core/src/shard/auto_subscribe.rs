@@ -23,7 +23,7 @@ impl Shard {
     #[cold]
     pub(super) fn auto_subscribe(&mut self, session: u32, conn: ConnId, username: Option<&str>, fx: &mut Effects) {
         let settings = self.hub.settings.clone();
-        let client_id = self.hub.sessions.get(session).expect("live session").client_id.clone();
+        let client_id = String::from(self.hub.sessions.get(session).expect("live session").names.client_id());
         let peer = self.conns.get(conn).expect("live connection").peer.into();
         let facts = Facts { client_id: &client_id, username, peer };
         let mut filters: Vec<(String, SubscribeOptions)> = Vec::with_capacity(settings.auto_subscribe.len());

@@ -6,7 +6,7 @@ use super::{Flow, Shard};
 use crate::enhanced_auth::AuthStep;
 use crate::machine::{Command, ConnId, Effects, ShardId};
 use crate::message::{Message, NEVER_MS, Publication};
-use crate::session::{AliasesOut, EXPIRY_NEVER_S, Flags, Session, Subscriptions, Will};
+use crate::session::{AliasesOut, EXPIRY_NEVER_S, Flags, Names, Session, Subscriptions, Will};
 use crate::topics::filter;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -82,6 +82,10 @@ impl Shard {
             return Flow::Ended;
         }
         self.hub.counters.client_connect += 1;
+        if self.is_banned(conn, &client_id, connect.username) {
+            self.hub.counters.client_banned += 1;
+            return self.refuse_connect(conn, connect.version, ReasonCode::BANNED, fx);
+        }
         let Some(method) = connect.properties.authentication_method else {
             return self.accept(conn, connect, &client_id, &[], fx);
         };
@@ -212,7 +216,8 @@ impl Shard {
         let hash = self.placement.hash(client_id.as_bytes()) as u32;
         self.clients
             .find(spread(hash), |(held, session)| {
-                *held == hash && self.hub.sessions.get(*session).is_some_and(|session| &*session.client_id == client_id)
+                let named = |session: &Session| session.names.client_id() == client_id;
+                *held == hash && self.hub.sessions.get(*session).is_some_and(named)
             })
             .map(|(_, session)| *session)
     }
@@ -280,7 +285,7 @@ impl Shard {
     fn create_session(&mut self, client_id: &str) -> u32 {
         let hash = self.placement.hash(client_id.as_bytes()) as u32;
         let session = self.hub.sessions.insert(Session {
-            client_id: client_id.into(),
+            names: Names::new(client_id, None),
             key: 0,
             client_hash: hash,
             conn: None,
@@ -320,6 +325,7 @@ impl Shard {
         let now_ms = self.hub.now_ms;
         let properties = &connect.properties;
         let held = self.hub.sessions.get_mut(session).expect("session to bind");
+        held.names.set_username(connect.username);
         held.conn = Some(conn);
         held.version = connect.version;
         // [MQTT-3.1.2-27]
@@ -355,18 +361,11 @@ impl Shard {
             let expiry_s = will.properties.message_expiry;
             Will { message: Message::keep(&passing), expiry_s, delay_s: will.delay }
         });
-        let username = connect.username.filter(|_| self.rewriter.is_some());
-        if will.is_some()
-            || aliases > 0
-            || username.is_some()
-            || properties.authentication_method.is_some()
-            || held.extra.is_some()
-        {
+        if will.is_some() || aliases > 0 || properties.authentication_method.is_some() || held.extra.is_some() {
             let extra = held.extra_mut();
             extra.will = will;
             extra.will_due_ms = None;
             extra.aliases_out = (aliases > 0).then(|| AliasesOut::new(aliases, alias_seed));
-            extra.username = username.map(Box::from);
             extra.auth_method = properties.authentication_method.map(Box::from);
         }
         held.shrink();

@@ -20,6 +20,10 @@ impl Shard {
             Control::ListClients(from) => Control::Clients(self.list_clients(from, fx)),
             Control::ShowClient(client_id) => Control::Client(self.show_client(&client_id, fx).map(Into::into)),
             Control::KickClient(client_id) => Control::Kicked(self.kick(&client_id, fx)),
+            Control::Ban { list, end } => {
+                self.take_ban_list(list, &end, fx);
+                Control::BanTaken
+            }
             Control::ListSubscriptions { of, from } => {
                 Control::Subscriptions(self.list_subscriptions(of.as_deref(), from))
             }
@@ -35,7 +39,7 @@ impl Shard {
     }
 
     /// Ends a session at home here, and its connection; false if there is none.
-    fn kick(&mut self, client_id: &str, fx: &mut Effects) -> bool {
+    pub(super) fn kick(&mut self, client_id: &str, fx: &mut Effects) -> bool {
         let Some(session) = self.find_client(client_id) else { return false };
         self.hub.counters.client_kicked += 1;
         let held = self.hub.sessions.get_mut(session).expect("session by its client");

@@ -66,7 +66,9 @@ impl Shard {
                 return draft.end(Some(Position { slot, within: 0 }));
             }
             if let Some(held) = held {
-                draft.push(self.facts(held, fx), held.client_id.len());
+                let facts = self.facts(held, fx);
+                let bytes = facts.client_id.len() + facts.username.as_ref().map_or(0, |username| username.len());
+                draft.push(facts, bytes);
             }
         }
         draft.end(None)
@@ -82,7 +84,8 @@ impl Shard {
         let since_ms = open.map_or(held.last_seen_ms, |open| u64::from(open.since_s) * 1000);
         let delivery = held.delivery.as_ref();
         ClientFacts {
-            client_id: held.client_id.clone(),
+            client_id: held.names.client_id().into(),
+            username: held.names.username().map(Into::into),
             peer: open.map(|open| open.peer.into()),
             protocol_level: held.version.level(),
             since_ms: self.unix_offset_ms.saturating_add(since_ms),
@@ -139,7 +142,7 @@ impl Shard {
         };
         let subscriber = index.subscriber(subscription.filter, session).expect("subscription of a session");
         SubscriptionFacts {
-            client_id: held.client_id.clone(),
+            client_id: held.names.client_id().into(),
             filter,
             qos: subscriber.options.qos(),
             no_local: subscriber.options.no_local(),

@@ -1,7 +1,7 @@
 //! The broker's shard: one core's share of clients, sessions, subscriptions and retained messages.
 //!
 //! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler;
-//! `connect` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
+//! `connect`, `banned` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
 //! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `exclusive` those of one
 //! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
@@ -14,6 +14,7 @@
 mod acks;
 mod auth;
 mod auto_subscribe;
+mod banned;
 mod connect;
 mod conns;
 mod control;
@@ -39,6 +40,7 @@ mod tests;
 mod tick;
 mod write;
 
+use crate::banned::BanList;
 use crate::counters::{CounterSink, Counters};
 use crate::enhanced_auth::AuthMethod;
 use crate::interest::Interest;
@@ -111,6 +113,7 @@ pub struct Shard {
     auth_methods: Vec<Box<dyn AuthMethod>>,
     counter_sink: Option<Box<dyn CounterSink>>,
     rewriter: Option<Box<dyn Rewriter>>,
+    ban_list: Option<Box<dyn BanList>>,
     unix_offset_ms: u64,
     delayed: Delayed,
     /// Connections accepted from each address in the current second.
@@ -177,6 +180,7 @@ impl Shard {
             auth_methods,
             counter_sink: counters,
             rewriter,
+            ban_list: None,
             unix_offset_ms,
             delayed: Delayed::default(),
             accepted_from: HashMap::with_hasher(FixedState::with_seed(random.next_u64())),

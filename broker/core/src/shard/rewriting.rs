@@ -62,8 +62,7 @@ impl Shard {
     fn rewritten(&self, action: RewriteAction, session: u32, topic: &str) -> Option<String> {
         let rewriter = self.rewriter.as_ref()?;
         let held = self.hub.sessions.get(session)?;
-        let username = held.extra.as_ref().and_then(|extra| extra.username.as_deref());
-        let client = RewriteClient { client_id: &held.client_id, username };
+        let client = RewriteClient { client_id: held.names.client_id(), username: held.names.username() };
         let mut out = String::new();
         rewriter.rewrite(action, topic, client, &mut out).then_some(out)
     }

@@ -22,6 +22,7 @@ mod scratch;
 mod signals;
 mod topology;
 mod wall_clock;
+mod watch;
 
 use clap::Parser;
 use std::process::ExitCode;

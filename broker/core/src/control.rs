@@ -54,6 +54,10 @@ pub enum Control {
     },
     /// The answer to [`Control::Ban`].
     BanTaken,
+    /// The clients that have connected and disconnected too often since this was last asked.
+    TakeFlapping,
+    /// The answer to [`Control::TakeFlapping`]: their client identifiers.
+    Flapping(Vec<Box<str>>),
     /// The subscriptions of the sessions at home here, or of one of them.
     ListSubscriptions {
         /// The session's client identifier, if only its own are wanted.

@@ -44,6 +44,26 @@ pub struct AutoSubscription {
     pub no_local: bool,
 }
 
+/// What becomes of clients that connect and disconnect again and again (`flapping_detect`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flapping {
+    /// `enable`.
+    pub enable: bool,
+    /// `window_time`: from a client's first disconnect until its count begins anew.
+    pub window: Duration,
+    /// `max_count`: disconnects within that time for which it is banned.
+    pub max_disconnects: u32,
+    /// `ban_time`: for how long.
+    pub ban_time: Duration,
+}
+
+impl Default for Flapping {
+    fn default() -> Self {
+        let (window, ban_time) = (Duration::from_secs(60), Duration::from_secs(300));
+        Self { enable: false, window, max_disconnects: 15, ban_time }
+    }
+}
+
 /// Settings of the MQTT protocol, alike on all shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -117,6 +137,8 @@ pub struct Settings {
     pub retainer_msg_expiry_interval: Option<Duration>,
     /// `retainer.delivery_rate`: retained messages a second that a new subscription gets; 0 is as many as it can take.
     pub retainer_delivery_rate: u32,
+    /// `flapping_detect`.
+    pub flapping: Flapping,
     /// `retainer.max_payload_size`, bytes: larger messages are routed but not retained.
     pub retainer_max_payload_size: u32,
     /// `retainer.backend.max_retained_messages` per shard; 0 is unlimited.
@@ -218,6 +240,7 @@ impl Default for Settings {
             retainer_enable: true,
             retainer_msg_expiry_interval: None,
             retainer_delivery_rate: 0,
+            flapping: Flapping::default(),
             retainer_max_payload_size: 1024 * 1024,
             retainer_max_messages: 0,
             retainer_stop_publish_clear_msg: false,

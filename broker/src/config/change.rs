@@ -10,7 +10,7 @@ use super::{apply, environment, overrides};
 use std::path::Path;
 
 /// Roots of keys that can change at run time.
-const ROOTS: [&str; 4] = ["mqtt", "auto_subscribe", "delayed", "retainer"];
+const ROOTS: [&str; 5] = ["mqtt", "auto_subscribe", "delayed", "flapping_detect", "retainer"];
 
 /// True if a key can change at run time.
 pub(super) fn at_run_time(key: &str) -> bool {

@@ -22,7 +22,6 @@ const ROOTS: &[&str] = &[
     "durable_storage",
     "exhook",
     "file_transfer",
-    "flapping_detect",
     "force_shutdown",
     "gateway",
     "limiter",

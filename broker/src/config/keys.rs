@@ -444,6 +444,35 @@ pub(crate) static KEYS: &[Key] = &[
         "Whether the empty message that clears a retained one is kept from subscribers.",
     ),
     key(
+        "flapping_detect.enable",
+        "false",
+        Kind::Bool(|t, on| t.config.settings.flapping.enable = on),
+        "Whether clients that connect and disconnect again and again are banned.",
+    ),
+    key(
+        "flapping_detect.window_time",
+        "1m",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.flapping.window = span },
+        "How long the disconnects of a client are counted from its first one, before its count begins anew.",
+    ),
+    key(
+        "flapping_detect.max_count",
+        "15",
+        Kind::Integer {
+            min: 1,
+            max: u32::MAX as u64,
+            words: &[],
+            set: |t, n| t.config.settings.flapping.max_disconnects = fit(n),
+        },
+        "Disconnects within that time for which a client is banned, by its identifier.",
+    ),
+    key(
+        "flapping_detect.ban_time",
+        "5m",
+        Kind::Duration { min: SECOND, max: INTERVAL_MAX, set: |t, span| t.config.settings.flapping.ban_time = span },
+        "For how long.",
+    ),
+    key(
         "banned.bootstrap_file",
         "",
         Kind::Text(|t, text| t.config.banned_bootstrap_file = (!text.is_empty()).then(|| text.into())),

@@ -108,7 +108,7 @@ impl Bans {
     }
 
     /// Changes the list: in the file, then on all shards. Bans that are over are forgotten on this occasion.
-    fn change(
+    pub(super) fn change(
         &self,
         control: &Control,
         end: &[Box<str>],

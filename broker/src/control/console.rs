@@ -69,6 +69,16 @@ impl Console {
         Self { layers, loaded: Mutex::new(loaded), control, counters, facts, bans, started: Instant::now() }
     }
 
+    /// The shards, as they can be asked.
+    pub(super) fn shards(&self) -> &Control {
+        &self.control
+    }
+
+    /// The settings that hold now.
+    pub(super) fn settings(&self) -> Settings {
+        self.lock().config.settings.clone()
+    }
+
     /// The clients that are banned.
     pub(crate) fn bans(&self) -> &Bans {
         &self.bans

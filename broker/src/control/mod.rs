@@ -4,6 +4,7 @@
 
 mod banned;
 mod console;
+mod flapping;
 mod lag;
 mod lists;
 pub(crate) mod protocol;

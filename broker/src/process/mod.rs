@@ -11,7 +11,7 @@ use crate::banner::{self, Banner};
 use crate::config::{Config, Layers, Listener, Loaded, Problem};
 use crate::control::{self, Bans, Console, ControlSocket, Facts, ListenerFacts};
 use crate::counters::SharedCounters;
-use crate::{banned, machine, monitoring, signals, topology};
+use crate::{banned, machine, monitoring, signals, topology, watch};
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::Control;
 use std::fs;
@@ -62,6 +62,8 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         monitoring::serve(listener, Arc::clone(&console))
             .map_err(|error| Problem::new(format!("cannot start the thread for monitoring: {error}")))?;
     }
+    watch::start(Arc::clone(&console))
+        .map_err(|error| Problem::new(format!("cannot start the thread that watches: {error}")))?;
     signals::watch(control.clone(), Arc::clone(&counters), Arc::clone(&console))
         .map_err(|error| Problem::new(format!("cannot watch for signals: {error}")))?;
 

@@ -172,3 +172,29 @@ fn user_names_are_shown() {
     let line = text.lines().find(|line| line.starts_with("without ")).expect("one of them");
     assert!(!line.contains("username"), "{line}");
 }
+
+#[test]
+fn clients_that_flap_are_banned_for_a_while() {
+    let file = "flapping_detect { enable = true, max_count = 4, ban_time = 3s }";
+    let broker = Broker::start("flapping", file);
+    let mut steady = connect(&broker, V5, "steady", None).0;
+    for _ in 0..4 {
+        for name in ["a", "b", "c"] {
+            assert_eq!(answer(&broker, V5, name, None), ACCEPTED);
+        }
+    }
+    let by = Instant::now() + PATIENCE;
+    let mut rows = listed(&broker);
+    // Shards are asked once a second.
+    while rows.len() < 3 {
+        assert!(Instant::now() < by, "not banned");
+        rows = listed(&broker);
+    }
+    assert!(rows.iter().all(|row| row["as"] == "clientid" && row["by"] == "flapping detector"), "{rows:?}");
+    assert_eq!(answer(&broker, V5, "b", None), BANNED);
+    while answer(&broker, V5, "b", None) == BANNED {
+        assert!(Instant::now() < by, "still banned");
+    }
+    assert!(pings(&mut steady));
+    assert!(broker.ctl(&["conf", "set", "flapping_detect.enable", "false"]).contains("flapping_detect.enable = false"));
+}

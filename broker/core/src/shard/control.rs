@@ -24,6 +24,7 @@ impl Shard {
                 self.take_ban_list(list, &end, fx);
                 Control::BanTaken
             }
+            Control::TakeFlapping => Control::Flapping(self.take_flapping()),
             Control::ListSubscriptions { of, from } => {
                 Control::Subscriptions(self.list_subscriptions(of.as_deref(), from))
             }

@@ -77,6 +77,9 @@ impl Shard {
 
     /// Ends the connection of a live session, and the session too if it is not to outlive it.
     pub(super) fn end(&mut self, session: u32, why: End, fx: &mut Effects) {
+        if self.hub.settings.flapping.enable {
+            self.count_disconnect(session, why);
+        }
         let held = self.hub.sessions.get_mut(session).expect("session to end");
         let conn = held.conn.take().expect("live session");
         if let Some(reason) = why.reason().filter(|reason| held.version.is_v5() && reason.is_disconnect()) {

@@ -1,7 +1,7 @@
 //! The broker's shard: one core's share of clients, sessions, subscriptions and retained messages.
 //!
 //! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler;
-//! `connect`, `banned` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
+//! `connect`, `banned` and `auth` make sessions live, `leave` ends connections and sessions, `flapping` counts that; `publish` takes messages in;
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
 //! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `exclusive` those of one
 //! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
@@ -20,6 +20,7 @@ mod conns;
 mod control;
 mod delayed;
 mod exclusive;
+mod flapping;
 mod frames;
 mod hub;
 mod inspect;
@@ -60,6 +61,7 @@ use conns::Conns;
 use core::net::IpAddr;
 use delayed::Delayed;
 use exclusive::Exclusives;
+use flapping::Flapping;
 use foldhash::fast::FixedState;
 use frames::Frames;
 use hashbrown::{HashMap, HashTable};
@@ -105,6 +107,7 @@ pub struct Shard {
     index: Index,
     groups: Groups,
     exclusives: Exclusives,
+    flapping: Flapping,
     retained: Store<Retained>,
     replays: Replays,
     fan_outs: FanOuts,
@@ -172,6 +175,7 @@ impl Shard {
             index: Index::new(random.next_u64()),
             groups: Groups::new(random.next_u64()),
             exclusives: Exclusives::new(random.next_u64()),
+            flapping: Flapping::new(seed),
             retained: Store::new(),
             replays: Replays::default(),
             fan_outs: FanOuts::default(),

@@ -9,6 +9,7 @@ mod control;
 mod delayed;
 mod exclusive;
 mod fan_out;
+mod flapping;
 mod harness;
 mod inspect;
 mod retained;

@@ -1,0 +1,87 @@
+//! Bans for clients that flap (`flapping_detect`).
+
+use super::banned::Bans;
+use super::console::Console;
+use super::lists::Shards;
+use crate::banned::{Rule, Who};
+use crate::config::Problem;
+use crate::wall_clock;
+use ringmq_core::control::Control as Request;
+use ringmq_drive::Control;
+use std::time::Duration;
+
+/// Who makes these bans and why, in EMQX's words.
+const BY: &str = "flapping detector";
+const REASON: &str = "flapping is detected";
+
+/// Most names in one message for people.
+const NAMES_MAX: usize = 5;
+
+impl Console {
+    /// Bans the clients that shards have found since the last time, if that is wanted; says who they are.
+    ///
+    /// # Errors
+    /// The shards do not answer, or the bans cannot be made.
+    pub(crate) fn ban_flapping(&self) -> Result<Option<String>, Problem> {
+        let flapping = self.settings().flapping;
+        if !flapping.enable {
+            return Ok(None);
+        }
+        let answers = Shards(self.shards()).ask_all(|| Request::TakeFlapping)?;
+        let found = answers.into_iter().flat_map(|(_, answer)| match answer {
+            Request::Flapping(found) => found,
+            _ => Vec::new(),
+        });
+        let found: Vec<Box<str>> = found.collect();
+        if found.is_empty() {
+            return Ok(None);
+        }
+        self.bans().add_flapping(self.shards(), &found, flapping.ban_time)?;
+        Ok(Some(told(&found, flapping.ban_time)))
+    }
+}
+
+impl Bans {
+    /// Bans clients by their identifiers, except those that are banned already, and ends their sessions.
+    fn add_flapping(&self, control: &Control, found: &[Box<str>], ban_time: Duration) -> Result<(), Problem> {
+        let until_s = wall_clock::now_s().saturating_add(ban_time.as_secs());
+        // One whose name is too long to be banned goes on.
+        let whos =
+            found.iter().filter_map(|client_id| Some((client_id.clone(), Who::parse("clientid", client_id).ok()?)));
+        let (end, whos): (Vec<Box<str>>, Vec<Who>) = whos.unzip();
+        self.change(control, &end, |rules| {
+            for who in whos {
+                if rules.get(&who).is_none() {
+                    rules.add(who, Rule::from_now(BY, REASON, Some(until_s)))?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn told(found: &[Box<str>], ban_time: Duration) -> String {
+    let names: Vec<String> = found.iter().take(NAMES_MAX).map(|name| format!("`{}`", name.escape_debug())).collect();
+    let more = match found.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "banned for {} s for connecting and disconnecting too often: {}{more}",
+        ban_time.as_secs(),
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_some_and_counts_the_others() {
+        let names = |count| (0..count).map(|number| format!("c{number}\n").into()).collect::<Vec<Box<str>>>();
+        let text = told(&names(2), Duration::from_secs(300));
+        assert_eq!(text, "banned for 300 s for connecting and disconnecting too often: `c0\\n`, `c1\\n`");
+        assert!(told(&names(9), Duration::ZERO).ends_with("`c4\\n` and 4 more"));
+    }
+}

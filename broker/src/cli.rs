@@ -35,7 +35,7 @@ check-config: 0 if the configuration is right, 1 if it is not. ctl: 0 if it was 
 #[derive(Debug, Default, Parser)]
 #[command(name = "ringmq", version = VERSION, after_help = EXAMPLES, max_term_width = 120)]
 pub(crate) struct Cli {
-    /// Read settings from a HOCON file with EMQX's keys
+    /// Read settings from a HOCON file with EMQX's keys [default: etc/ringmq.conf, if there is one]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
@@ -140,6 +140,16 @@ pub(crate) enum Ask {
     Rewrite {
         #[command(subcommand)]
         ask: RewriteAsk,
+    },
+    /// What single clients, topics or addresses do, packet by packet
+    Trace {
+        #[command(subcommand)]
+        ask: TraceAsk,
+    },
+    /// Its log
+    Log {
+        #[command(subcommand)]
+        ask: LogAsk,
     },
     /// Look at its settings, or change them
     Conf {
@@ -268,6 +278,47 @@ pub(crate) enum RewriteAsk {
     },
 }
 
+/// What to ask about traces.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum TraceAsk {
+    /// Those that run, one a line
+    List,
+    /// Begin one
+    Start {
+        /// Its name
+        name: String,
+        /// client, topic or ip_address
+        kind: String,
+        /// A client identifier, a topic filter, or an address
+        value: String,
+        /// A file that does not exist yet, in the directory of the log
+        file: String,
+        /// debug: every packet; info: without messages, acknowledgements and pings
+        level: Option<String>,
+        /// Seconds; 1800 if not told
+        duration: Option<u64>,
+    },
+    /// End one; its file stays
+    Stop {
+        /// Its name
+        name: String,
+    },
+}
+
+/// What to ask about the log.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum LogAsk {
+    /// Its levels, and how many lines were lost
+    Show,
+    /// Change the level, or that of one module, until the next start
+    SetLevel {
+        /// debug, info, notice, warning, error, critical, alert, emergency; for a module also default
+        level: String,
+        /// client, delivery, broker or other
+        module: Option<String>,
+    },
+}
+
 /// What to ask about settings.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ConfAsk {
@@ -287,6 +338,9 @@ pub(crate) enum ConfAsk {
     Reload,
 }
 
+/// The file of settings unless `--config` names another: where EMQX has its own.
+const USUAL_FILE: &str = "etc/ringmq.conf";
+
 impl Cli {
     /// The layers of configuration that this command line and the environment stand for.
     pub(crate) fn layers(self, variables: impl Iterator<Item = (OsString, OsString)>) -> Layers {
@@ -305,6 +359,7 @@ impl Cli {
             variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Layers {
             file: self.config,
+            usual_file: Some(USUAL_FILE.into()),
             variables: variables.collect(),
             set: self.set,
             flags: flags.collect(),

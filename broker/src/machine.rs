@@ -5,6 +5,7 @@
 use crate::banned::Matcher;
 use crate::counters::SharedCounters;
 use crate::rewrite::{Rule, Rules};
+use crate::sys::Events;
 use ringmq_core::interest::Interest;
 use ringmq_core::machine::ShardId;
 use ringmq_core::rewrite::Rewriter;
@@ -30,19 +31,34 @@ pub(crate) struct Factory {
     rewriter: Option<Rules>,
     bans: Option<Matcher>,
     unix_offset_ms: u64,
+    events: Option<Events>,
 }
 
 impl Factory {
     pub(crate) fn new(settings: Settings, rewrite: &[Rule], shards: usize, counters: Arc<SharedCounters>) -> Self {
         let interest = (shards > 1).then(|| InterestTable::new(shards, secret(), INTEREST_KEYS));
         let (rewriter, unix_offset_ms) = (Rules::rewriter(rewrite), unix_offset_ms());
-        Self { settings, shards, seed: secret(), interest, counters, rewriter, bans: None, unix_offset_ms }
+        Self {
+            settings,
+            shards,
+            seed: secret(),
+            interest,
+            counters,
+            rewriter,
+            bans: None,
+            unix_offset_ms,
+            events: None,
+        }
+    }
+
+    /// The same, with words for what happens to clients.
+    pub(crate) fn with_events(self, events: Events) -> Self {
+        Self { events: Some(events), ..self }
     }
 
     /// With clients that are banned from the start.
-    pub(crate) fn with_bans(mut self, bans: Option<Matcher>) -> Self {
-        self.bans = bans;
-        self
+    pub(crate) fn with_bans(self, bans: Option<Matcher>) -> Self {
+        Self { bans, ..self }
     }
 
     /// To be called on the shard's own thread, once for each.
@@ -62,7 +78,10 @@ impl Factory {
             unix_offset_ms: self.unix_offset_ms,
         });
         shard.set_ban_list(Matcher::boxed(self.bans.as_ref()));
-        shard
+        match &self.events {
+            Some(events) => shard.with_observer(Box::new(events.clone())),
+            None => shard,
+        }
     }
 }
 

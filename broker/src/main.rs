@@ -13,6 +13,7 @@ mod control;
 mod counters;
 mod ctl;
 mod durable;
+mod log;
 mod machine;
 mod monitoring;
 mod process;
@@ -20,7 +21,10 @@ mod rewrite;
 #[cfg(test)]
 mod scratch;
 mod signals;
+mod sys;
+mod timestamp;
 mod topology;
+mod trace;
 mod wall_clock;
 mod watch;
 

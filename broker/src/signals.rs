@@ -7,6 +7,7 @@
 use crate::banner;
 use crate::control::Console;
 use crate::counters::SharedCounters;
+use crate::log;
 use ringmq_drive::Control;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -34,6 +35,7 @@ pub(crate) fn watch(control: Control, counters: Arc<SharedCounters>, console: Ar
                 process::exit(FORCED);
             } else {
                 stopping = true;
+                tracing::info!(target: log::module::BROKER, signal, "stopping");
                 banner::say("stopping; once more to exit at once\n");
                 control.request_stop();
             }

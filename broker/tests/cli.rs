@@ -185,7 +185,7 @@ fn check_config_takes_an_existing_file_of_emqx() {
     let dir = Scratch::new("emqx");
     std::fs::write(
         dir.0.join("emqx.conf"),
-        "node {\n  name = \"emqx@127.0.0.1\"\n  cookie = \"emqxsecretcookie\"\n  data_dir = \"data\"\n}\n\
+        "node {\n  name = \"emqx@127.0.0.1\"\n  cookie = \"emqxsecretcookie\"\n  data_dir = \"data\"\n  role = core\n}\n\
          cluster {\n  name = emqxcl\n  discovery_strategy = manual\n}\n\
          dashboard {\n  listeners.http.bind = 18083\n}\n\
          authentication = [{ mechanism = password_based, backend = built_in_database }]\n\

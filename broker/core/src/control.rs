@@ -7,8 +7,10 @@
 //! Absent: how requests reach a shard, which is the driver's affair.
 
 use crate::banned::BanList;
+use crate::observe::OwnMessage;
 use crate::retained::Cursor;
 use crate::settings::Settings;
+use crate::trace::TraceRule;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -81,6 +83,19 @@ pub enum Control {
     Retained(Page<RetainedFacts, Cursor>),
     /// Removes those, a part at a time.
     CleanRetained(RetainedWalk),
+    /// Traces what these rules mean from now on, and nothing else; [`Control::MarkTraced`] has to follow.
+    Trace(Vec<TraceRule>),
+    /// The answer to [`Control::Trace`].
+    TraceSet,
+    /// Finds out which clients the rules mean, from a position on, a part of them. Clients that connect later are found
+    /// as they come.
+    MarkTraced(Position),
+    /// The answer to [`Control::MarkTraced`]: where to go on; `None` at the end.
+    MarkedTraced(Option<Position>),
+    /// Publishes messages of the broker's own, at most [`OWN_MESSAGES_MAX`](crate::observe::OWN_MESSAGES_MAX).
+    Publish(Vec<OwnMessage>),
+    /// The answer to [`Control::Publish`].
+    Published,
     /// The answer to [`Control::CleanRetained`].
     CleanedRetained {
         /// Messages removed.

@@ -142,6 +142,12 @@ impl<T> Slab<T> {
         self.len == 0
     }
 
+    /// Places there are, occupied or not: one more than the largest key so far.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.slots.len()
+    }
+
     /// Stores a value and returns its key: the place freed last, or a new one.
     ///
     /// # Panics

@@ -10,6 +10,7 @@ use super::records::{RECORDS_MAX, Record};
 use super::skipped::Skipped;
 use super::values::{self, Given, GivenByKey, Row};
 use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, overrides, suggest};
+use crate::sys;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Layers {
     /// The file of `--config`.
     pub(crate) file: Option<PathBuf>,
+    /// The file that is read in its place if there is one.
+    pub(crate) usual_file: Option<PathBuf>,
     /// Environment variables.
     pub(crate) variables: Vec<(String, String)>,
     /// Values of `--set`, each `key=value`.
@@ -26,6 +29,20 @@ pub(crate) struct Layers {
     pub(crate) flags: Vec<(String, &'static str, String)>,
     /// Values of `--tcp`: if there are any, these addresses replace all listeners.
     pub(crate) tcp: Vec<String>,
+}
+
+/// What lies below the file of settings, in its directory.
+const BASE: &str = "base.hocon";
+
+impl Layers {
+    /// The files of the operator, the weaker first.
+    fn files(&self) -> Vec<PathBuf> {
+        let usual = self.usual_file.as_ref().filter(|file| file.exists());
+        let Some(file) = self.file.as_ref().or(usual) else { return Vec::new() };
+        let base = file.with_file_name(BASE);
+        let base = (base != *file && base.exists()).then_some(base);
+        base.into_iter().chain([file.clone()]).collect()
+    }
 }
 
 /// A checked configuration and how it came about.
@@ -82,7 +99,10 @@ pub(super) fn with(current: &Loaded, path: &[String], value: &str, origin: &Orig
 
 fn read(layers: &Layers, changed: Option<&Path>) -> Loader {
     let mut loader = Loader::default();
-    for file in layers.file.as_deref().into_iter().chain(changed) {
+    for (name, value) in &layers.variables {
+        loader.default_log_handler(name, value);
+    }
+    for file in layers.files().iter().map(PathBuf::as_path).chain(changed) {
         loader.file(file);
     }
     for (path, name, value) in environment::settings(layers.variables.iter().cloned()) {
@@ -131,6 +151,24 @@ impl Loader {
                 self.object(&document.root, &mut Vec::new(), None, Strictness::Compatible);
             }
             Err(error) => self.errors.push(error.into()),
+        }
+    }
+
+    /// EMQX's variable for containers, which files override.
+    fn default_log_handler(&mut self, name: &str, value: &str) {
+        let origin = Origin::Variable(name.to_owned());
+        let (console, file) = match (name, value) {
+            ("EMQX_DEFAULT_LOG_HANDLER", "console") => ("true", "false"),
+            ("EMQX_DEFAULT_LOG_HANDLER", "file") => ("false", "true"),
+            ("EMQX_DEFAULT_LOG_HANDLER", other) => {
+                let problem = Problem::at(&origin, format!("`{}` is no handler of the log", other.escape_debug()));
+                self.warnings.push(problem.with_help("allowed: console or file"));
+                return;
+            }
+            _ => return,
+        };
+        for (handler, value) in [("console", console), ("file", file)] {
+            self.text(&["log", handler, "enable"].map(str::to_owned), value, &origin);
         }
     }
 
@@ -366,6 +404,10 @@ impl Loader {
         }
         if self.config.data_dir.as_os_str().is_empty() {
             self.errors.push(Problem::new("node.data_dir is empty").with_help("allowed: the path of a directory"));
+        }
+        if let Err(why) = sys::check_node_name(&self.config.node_name) {
+            let problem = Problem::new(format!("node.name: `{}` {why}", self.config.node_name.escape_debug()));
+            self.errors.push(problem.with_help("for example emqx@127.0.0.1"));
         }
         if !self.errors.is_empty() {
             return Err(Problems(self.errors));

@@ -12,9 +12,12 @@ use std::path::Path;
 /// Roots of keys that can change at run time.
 const ROOTS: [&str; 5] = ["mqtt", "auto_subscribe", "delayed", "flapping_detect", "retainer"];
 
+/// Other keys that can: the process around the shards looks at them.
+const KEYS_OF_THE_PROCESS: [&str; 2] = ["log.console.level", "log.file.level"];
+
 /// True if a key can change at run time.
 pub(super) fn at_run_time(key: &str) -> bool {
-    ROOTS.contains(&key.split('.').next().unwrap_or(key))
+    ROOTS.contains(&key.split('.').next().unwrap_or(key)) || KEYS_OF_THE_PROCESS.contains(&key)
 }
 
 /// The configuration with one key changed, checked like any other layer; kept in `file` for the next start.
@@ -88,6 +91,8 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     given.extend(current.given.iter().filter(|(key, _)| stays(key)).map(|(key, value)| (key.clone(), value.clone())));
     let mut config = current.config.clone();
     config.settings = settings;
+    config.log.console.level = new.config.log.console.level;
+    config.log.file.handler.level = new.config.log.file.handler.level;
     Ok(Loaded { config, warnings: new.warnings, given })
 }
 
@@ -154,10 +159,14 @@ mod tests {
     #[test]
     fn what_can_change_lies_in_the_shards_settings() {
         for key in KEYS.iter().filter(|key| at_run_time(key.path)) {
-            for text in ["true", "false", "1", "2", "1m", "highest", "random", "x"] {
+            for text in ["true", "false", "1", "2", "1m", "highest", "random", "error", "x"] {
                 let mut config = Config::default();
                 if key.kind.parse_into(text, &mut Target { config: &mut config, name: "" }).is_ok() {
                     config.settings = Config::default().settings;
+                    if KEYS_OF_THE_PROCESS.contains(&key.path) {
+                        assert_ne!(config.log, Config::default().log, "{}", key.path);
+                        config.log = Config::default().log;
+                    }
                     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()), "{}", key.path);
                 }
             }

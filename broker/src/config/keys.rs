@@ -6,6 +6,8 @@
 use super::kind::Kind;
 use super::records;
 use super::{Config, Listener};
+use crate::log::{Formatter, Level, TimestampFormat};
+use crate::trace::PayloadEncode;
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_core::settings::ShareStrategy;
 use ringmq_drive::DriverKind;
@@ -85,6 +87,23 @@ const DRIVER_NAMES: [&str; DriverKind::ALL.len() + 1] = {
     }
     names
 };
+
+const FORMATTERS: [&str; 2] = ["text", "json"];
+
+fn formatter(index: usize) -> Formatter {
+    [Formatter::Text, Formatter::Json][index]
+}
+
+const TIMESTAMPS: [&str; 3] = ["auto", "epoch", "rfc3339"];
+
+fn timestamp(index: usize) -> TimestampFormat {
+    [TimestampFormat::Auto, TimestampFormat::Epoch, TimestampFormat::Rfc3339][index]
+}
+
+const LOG_LEVEL: &str = "How grave a note has to be. Can change while the broker runs.";
+const LOG_FORMATTER: &str = "How a note is written: as text for people, or as an object of JSON; one line either way.";
+const LOG_TIMESTAMP: &str = "How its time is written: as in RFC 3339, or in microseconds since 1970. `auto` is the first in text, the second in JSON.";
+const LOG_OFFSET: &str = "The time zone of times as in RFC 3339.";
 
 const fn key(path: &'static str, default: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { path, kind, default, doc, one_for_all: false }
@@ -478,6 +497,153 @@ pub(crate) static KEYS: &[Key] = &[
         Kind::Text(|t, text| t.config.banned_bootstrap_file = (!text.is_empty()).then(|| text.into())),
         "File of comma-separated values with bans to begin with; it is read only where there is no ban yet. Its first \
          line names the columns: `as` and `who`, and perhaps `by`, `reason`, `at`, `until`. Empty is none.",
+    ),
+    key(
+        "log.console.enable",
+        "true",
+        Kind::Bool(|t, on| t.config.log.console.enable = on),
+        "Whether the log goes to standard error. `EMQX_DEFAULT_LOG_HANDLER=file` in the environment turns this off and \
+         the file on, `console` the other way round; a file of settings overrides that.",
+    ),
+    key(
+        "log.console.level",
+        "warning",
+        Kind::Choice { names: &Level::NAMES, set: |t, index| t.config.log.console.level = Level::ALL[index] },
+        LOG_LEVEL,
+    ),
+    key(
+        "log.console.formatter",
+        "text",
+        Kind::Choice { names: &FORMATTERS, set: |t, index| t.config.log.console.formatter = formatter(index) },
+        LOG_FORMATTER,
+    ),
+    key(
+        "log.console.timestamp_format",
+        "auto",
+        Kind::Choice { names: &TIMESTAMPS, set: |t, index| t.config.log.console.timestamp_format = timestamp(index) },
+        LOG_TIMESTAMP,
+    ),
+    key(
+        "log.console.time_offset",
+        "system",
+        Kind::TimeOffset(|t, offset| t.config.log.console.time_offset = offset),
+        LOG_OFFSET,
+    ),
+    key(
+        "log.file.enable",
+        "false",
+        Kind::Bool(|t, on| t.config.log.file.handler.enable = on),
+        "Whether the log goes to a file.",
+    ),
+    key(
+        "log.file.level",
+        "warning",
+        Kind::Choice { names: &Level::NAMES, set: |t, index| t.config.log.file.handler.level = Level::ALL[index] },
+        LOG_LEVEL,
+    ),
+    key(
+        "log.file.path",
+        "log/ringmq.log",
+        Kind::Text(|t, text| t.config.log.file.path = text.into()),
+        "The file. Its directory is made if missing; a relative path starts at the working directory.",
+    ),
+    key(
+        "log.file.rotation_size",
+        "50MB",
+        Kind::SizeOrInfinity { min: 1024, max: 1 << 40, set: |t, bytes| t.config.log.file.rotation_size = bytes },
+        "How large the file grows before it is put aside under its name with `.1`, the one before with `.2`, and so on.",
+    ),
+    key(
+        "log.file.rotation_count",
+        "10",
+        Kind::Integer { min: 1, max: 128, words: &[], set: |t, n| t.config.log.file.rotation_count = fit(n) },
+        "Files in all; the oldest is removed for a new one.",
+    ),
+    key(
+        "log.file.formatter",
+        "text",
+        Kind::Choice { names: &FORMATTERS, set: |t, index| t.config.log.file.handler.formatter = formatter(index) },
+        LOG_FORMATTER,
+    ),
+    key(
+        "log.file.timestamp_format",
+        "auto",
+        Kind::Choice {
+            names: &TIMESTAMPS,
+            set: |t, index| t.config.log.file.handler.timestamp_format = timestamp(index),
+        },
+        LOG_TIMESTAMP,
+    ),
+    key(
+        "log.file.time_offset",
+        "system",
+        Kind::TimeOffset(|t, offset| t.config.log.file.handler.time_offset = offset),
+        LOG_OFFSET,
+    ),
+    key(
+        "log.throttling.time_window",
+        "1m",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.log.time_window = span },
+        "What clients can cause at will is noted once in this time, and at its end how often it happened. While a level is \
+         `debug`, everything is noted.",
+    ),
+    key(
+        "trace.payload_encode",
+        "text",
+        Kind::Choice {
+            names: &["text", "hex", "hidden"],
+            set: |t, index| {
+                let ways = [PayloadEncode::Text, PayloadEncode::Hex, PayloadEncode::Hidden];
+                t.config.trace_payload_encode = ways[index];
+            },
+        },
+        "How traces show payloads: as text, in hexadecimal digits, or not at all.",
+    ),
+    key(
+        "sys_topics.sys_msg_interval",
+        "1m",
+        Kind::DurationOrDisabled { min: SECOND, max: DAY, set: |t, span| t.config.sys_topics.msg_interval = span },
+        "How often `$SYS/brokers`, and `version`, `sysdescr`, `stats/...` and `metrics/...` of the node are published.",
+    ),
+    key(
+        "sys_topics.sys_heartbeat_interval",
+        "30s",
+        Kind::DurationOrDisabled {
+            min: SECOND,
+            max: DAY,
+            set: |t, span| t.config.sys_topics.heartbeat_interval = span,
+        },
+        "How often `uptime` and `datetime` of the node are published.",
+    ),
+    key(
+        "sys_topics.sys_event_messages.client_connected",
+        "true",
+        Kind::Bool(|t, on| t.config.sys_topics.told.connected = on),
+        "Whether `$SYS/brokers/<node>/clients/<clientid>/connected` tells of clients that connect.",
+    ),
+    key(
+        "sys_topics.sys_event_messages.client_disconnected",
+        "true",
+        Kind::Bool(|t, on| t.config.sys_topics.told.disconnected = on),
+        "Whether `.../disconnected` tells of connections that end.",
+    ),
+    key(
+        "sys_topics.sys_event_messages.client_subscribed",
+        "false",
+        Kind::Bool(|t, on| t.config.sys_topics.told.subscribed = on),
+        "Whether `.../subscribed` tells of subscriptions.",
+    ),
+    key(
+        "sys_topics.sys_event_messages.client_unsubscribed",
+        "false",
+        Kind::Bool(|t, on| t.config.sys_topics.told.unsubscribed = on),
+        "Whether `.../unsubscribed` tells of subscriptions that end.",
+    ),
+    key(
+        "node.name",
+        "emqx@127.0.0.1",
+        Kind::Text(|t, text| text.clone_into(&mut t.config.node_name)),
+        "The name of this node, `name@host`; a level of its `$SYS` topics.",
     ),
     key(
         "node.data_dir",

@@ -2,6 +2,7 @@
 
 use super::keys::Target;
 use super::records::{Record, Wrong};
+use crate::log::TimeOffset;
 use crate::topology::CoreList;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -26,8 +27,14 @@ pub(crate) enum Kind {
     Duration { min: Duration, max: Duration, set: fn(&mut Target<'_>, Duration) },
     /// A length of time, or `infinity`.
     DurationOrInfinity { min: Duration, max: Duration, set: fn(&mut Target<'_>, Option<Duration>) },
+    /// A length of time, or `disabled`.
+    DurationOrDisabled { min: Duration, max: Duration, set: fn(&mut Target<'_>, Option<Duration>) },
     /// Bytes.
     Size { min: u64, max: u64, set: fn(&mut Target<'_>, u64) },
+    /// Bytes, or `infinity`.
+    SizeOrInfinity { min: u64, max: u64, set: fn(&mut Target<'_>, Option<u64>) },
+    /// A time zone.
+    TimeOffset(fn(&mut Target<'_>, TimeOffset)),
     /// One of several names, by its index.
     Choice { names: &'static [&'static str], set: fn(&mut Target<'_>, usize) },
     /// Names with a number each, or `disabled` for none.
@@ -77,7 +84,17 @@ impl Kind {
                 let span = if text == "infinity" { None } else { Some(span_in_range(text, min, max)?) };
                 set(target, span);
             }
+            Self::DurationOrDisabled { min, max, set } => {
+                let span = if text == "disabled" { None } else { Some(span_in_range(text, min, max)?) };
+                set(target, span);
+            }
             Self::Size { min, max, set } => set(target, in_range(size(text)?, min, max, &written_size)?),
+            Self::SizeOrInfinity { min, max, set } => {
+                let bytes =
+                    if text == "infinity" { None } else { Some(in_range(size(text)?, min, max, &written_size)?) };
+                set(target, bytes);
+            }
+            Self::TimeOffset(set) => set(target, TimeOffset::parse(text).ok_or("is no offset from UTC")?),
             Self::Choice { names, set } => match names.iter().position(|name| *name == text) {
                 Some(index) => set(target, index),
                 None => return Err("is none of the choices".to_owned()),
@@ -142,9 +159,18 @@ impl Kind {
                     written(max)
                 )
             }
+            Self::DurationOrDisabled { min, max, .. } => {
+                let (min, max) = (written(min), written(max));
+                format!("a duration from {min} to {max} such as 500ms, 15s, 5m, 2h, 1d, or disabled")
+            }
             Self::Size { min, max, .. } => {
                 format!("a size from {} to {} such as 512B, 64KB, 1MB", written_size(min), written_size(max))
             }
+            Self::SizeOrInfinity { min, max, .. } => {
+                let (min, max) = (written_size(min), written_size(max));
+                format!("a size from {min} to {max} such as 512B, 64KB, 1MB, or infinity")
+            }
+            Self::TimeOffset(_) => "system, utc, or hours and minutes such as +02:00".to_owned(),
             Self::Choice { names, .. } => format!("one of {}", names.join(", ")),
             Self::Table { min, max, .. } => {
                 format!("a table such as {{\"a/topic\" = {max}}} with numbers from {min} to {max}, or disabled")

@@ -30,8 +30,11 @@ pub(crate) use overrides::path as overrides_path;
 pub(crate) use reference::reference_page;
 pub(crate) use values::Row;
 
+use crate::log::LogSettings;
 use crate::rewrite::Rule;
+use crate::sys::{self, SysTopics};
 use crate::topology::CoreList;
+use crate::trace::PayloadEncode;
 use ringmq_core::settings::Settings;
 use ringmq_drive::DriverKind;
 use std::collections::BTreeMap;
@@ -51,6 +54,14 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// `rewrite`.
     pub(crate) rewrite: Vec<Rule>,
+    /// `log`.
+    pub(crate) log: LogSettings,
+    /// `trace.payload_encode`.
+    pub(crate) trace_payload_encode: PayloadEncode,
+    /// `node.name`.
+    pub(crate) node_name: String,
+    /// `sys_topics`.
+    pub(crate) sys_topics: SysTopics,
     /// `node.data_dir`.
     pub(crate) data_dir: PathBuf,
     /// `banned.bootstrap_file`.
@@ -95,6 +106,10 @@ impl Default for Config {
         Self {
             settings: Settings::default(),
             rewrite: Vec::new(),
+            log: LogSettings::default(),
+            trace_payload_encode: PayloadEncode::default(),
+            node_name: sys::DEFAULT_NODE_NAME.to_owned(),
+            sys_topics: SysTopics::default(),
             data_dir: PathBuf::from("data"),
             banned_bootstrap_file: None,
             listeners: BTreeMap::from([(DEFAULT_LISTENER.to_owned(), Listener::default())]),

@@ -7,9 +7,9 @@ const HEAD: &str = "\
 
 Made from the broker's table of keys by `ringmq --print-keys`; a test keeps this page current.
 
-Settings come in layers, later ones win: the defaults below, the file given with `--config`, what was changed at run
-time (`configs/cluster.hocon` in the data directory), environment variables, `--set key=value`, and the other flags of
-the command line.
+Settings come in layers, later ones win: the defaults below, `base.hocon` beside the file, the file given with
+`--config` or else `etc/ringmq.conf` if there is one, what was changed at run time (`configs/cluster.hocon` in the data
+directory), environment variables, `--set key=value`, and the other flags of the command line.
 
 - **File**: HOCON, a superset of JSON, with EMQX's keys; `include \"other.conf\"`, `${substitutions}` and comments
   work. Keys that EMQX has and ringmq does not are skipped with one warning a group, which tells those that are not
@@ -23,8 +23,8 @@ the command line.
 `ringmq check-config --config FILE` tells all that is wrong, without starting. `ringmq print-config --origin` prints the
 effective value of every key and where it came from.
 
-Keys below `mqtt`, `auto_subscribe`, `delayed`, `flapping_detect` and `retainer` can change while the broker runs, all
-others are read when it starts: [control.md](control.md).
+Keys below `mqtt`, `auto_subscribe`, `delayed`, `flapping_detect` and `retainer`, and levels of the log, can change
+while the broker runs; all others are read when it starts: [control.md](control.md).
 
 Durations have a unit (`us`, `ms`, `s`, `m`, `h`, `d`) and may be joined (`1h30m`). Sizes have `B`, `KB`, `MB` or `GB`,
 1024-based. A value `null` restores the default. `<name>` is a name of your choice.

@@ -56,10 +56,14 @@ fn edges(kind: &Kind) -> Vec<String> {
         Kind::PowerOfTwo { min, max, .. } => vec![min.to_string(), max.to_string()],
         Kind::Permille { min, max, .. } => vec![(min / 1000).to_string(), (max / 1000).to_string()],
         Kind::Rate(_) => vec!["infinity".to_owned(), "1/s".to_owned(), u32::MAX.to_string()],
-        Kind::Duration { min, max, .. } | Kind::DurationOrInfinity { min, max, .. } => {
+        Kind::Duration { min, max, .. }
+        | Kind::DurationOrInfinity { min, max, .. }
+        | Kind::DurationOrDisabled { min, max, .. } => {
             vec![format!("{}ms", min.as_millis()), format!("{}ms", max.as_millis())]
         }
         Kind::Size { min, max, .. } => vec![min.to_string(), max.to_string()],
+        Kind::SizeOrInfinity { min, max, .. } => vec!["infinity".to_owned(), min.to_string(), max.to_string()],
+        Kind::TimeOffset(_) => vec!["system".to_owned(), "utc".to_owned(), "-12:30".to_owned()],
         Kind::Choice { names, .. } => names.iter().map(|&name| name.to_owned()).collect(),
         Kind::Text(_) => vec![String::new(), "x".repeat(65_535)],
         Kind::Address(_) => vec!["0".to_owned(), "[::1]:65535".to_owned()],
@@ -161,7 +165,7 @@ fn lists_are_printed_as_they_can_be_read() {
 #[test]
 fn a_file_in_emqx_words_is_understood() {
     let (_dir, loaded) = from_file(
-        "node { name = \"emqx@127.0.0.1\", data_dir = \"/tmp/x\" }\n\
+        "node { name = \"n1@10.0.0.1\", role = core, data_dir = \"/tmp/x\" }\n\
          listeners.tcp.default { bind = \"127.0.0.1:2883\", max_connections = 100, tcp_options { backlog = 99 } }\n\
          listeners.tcp.inner.bind = 2884\n\
          listeners.ssl.default.enable = false\n\
@@ -179,10 +183,10 @@ fn a_file_in_emqx_words_is_understood() {
     assert_eq!(config.settings.message_expiry_interval, Some(Duration::from_secs(3600)));
     assert_eq!(config.settings.server_keepalive, Some(60));
     assert_eq!(config.settings.max_inflight, 32);
-    assert_eq!(config.data_dir.to_str(), Some("/tmp/x"));
+    assert_eq!((config.data_dir.to_str(), config.node_name.as_str()), (Some("/tmp/x"), "n1@10.0.0.1"));
     let warnings: Vec<&str> = warnings.iter().map(|w| w.message.as_str()).collect();
     let expected = [
-        "not available yet: node.name",
+        "not available yet: node.role",
         "not available yet: listeners.tcp.default.max_connections, listeners.ssl",
         "not available yet: dashboard",
     ];
@@ -260,7 +264,7 @@ fn later_layers_win() {
             .to_vec(),
         set: vec!["mqtt.max_topic_alias=3".to_owned(), "mqtt.max_topic_levels=3".to_owned()],
         flags: vec![("--flag".to_owned(), "mqtt.max_topic_levels", "4".to_owned())],
-        tcp: Vec::new(),
+        ..Layers::default()
     };
     let (config, warnings) = load(&layers).expect("right");
     let settings = config.settings;
@@ -271,7 +275,7 @@ fn later_layers_win() {
 
 #[test]
 fn odd_variables_only_warn() {
-    let variables = [("EMQX_MQTT__NONSENSE", "1"), ("EMQX_LOG__CONSOLE__LEVEL", "debug"), ("RINGMQ_SHARD", "1")];
+    let variables = [("EMQX_MQTT__NONSENSE", "1"), ("EMQX_DASHBOARD__SWAGGER_SUPPORT", "true"), ("RINGMQ_SHARD", "1")];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let (_, warnings) = load(&Layers { variables, ..Layers::default() }).expect("warnings only");
     assert_eq!(warnings.len(), 3);
@@ -303,6 +307,49 @@ fn tcp_replaces_all_listeners_and_keeps_options() {
 }
 
 #[test]
+fn the_usual_file_is_read_if_it_is_there_and_its_base_below_it() {
+    let dir = Dir::new("etc");
+    let usual = || Layers { usual_file: Some(dir.path("etc/ringmq.conf")), ..Layers::default() };
+    let limits = |layers: &Layers| {
+        let (config, _) = load(layers).expect("right");
+        (config.settings.max_inflight, config.settings.max_awaiting_rel)
+    };
+    assert_eq!(limits(&usual()), (32, 100), "it need not be there");
+    dir.write("etc/base.hocon", "mqtt { max_inflight = 1, max_awaiting_rel = 1 }");
+    assert_eq!(limits(&usual()), (32, 100), "a base alone is none");
+    dir.write("etc/ringmq.conf", "mqtt.max_inflight = 2");
+    assert_eq!(limits(&usual()), (2, 1));
+    dir.write("other.conf", "mqtt.max_inflight = 3");
+    assert_eq!(limits(&Layers { file: Some(dir.path("other.conf")), ..usual() }), (3, 100), "another in its place");
+    let missing = load(&Layers { file: Some(dir.path("missing.conf")), ..usual() }).expect_err("refused");
+    assert!(missing.0[0].to_string().contains("missing.conf"));
+}
+
+#[test]
+fn the_variable_for_the_log_lies_below_files() {
+    let dir = Dir::new("handler");
+    dir.write("r.conf", "log.console.enable = true");
+    let variables = vec![("EMQX_DEFAULT_LOG_HANDLER".to_owned(), "file".to_owned())];
+    let handlers = |config: &Config| (config.log.console.enable, config.log.file.handler.enable);
+    let (config, _) = load(&Layers { variables: variables.clone(), ..Layers::default() }).expect("right");
+    assert_eq!(handlers(&config), (false, true));
+    let (config, _) = load(&Layers { file: Some(dir.path("r.conf")), variables, ..Layers::default() }).expect("right");
+    assert_eq!(handlers(&config), (true, true));
+    let variables = vec![("EMQX_DEFAULT_LOG_HANDLER".to_owned(), "both".to_owned())];
+    let (config, warnings) = load(&Layers { variables, ..Layers::default() }).expect("right");
+    assert_eq!(handlers(&config), (true, false));
+    assert!(warnings[0].to_string().contains("allowed: console or file"));
+}
+
+#[test]
+fn a_node_s_name_has_a_form() {
+    let text = set(&["node.name=a/b@c"]).expect_err("refused");
+    assert!(text.starts_with("node.name: `a/b@c` has a character") && text.contains("emqx@127.0.0.1"), "{text}");
+    let config = set(&["node.name=n1@h", "sys_topics.sys_msg_interval=disabled"]).expect("right");
+    assert_eq!((config.node_name.as_str(), config.sys_topics.msg_interval), ("n1@h", None));
+}
+
+#[test]
 fn a_broker_nobody_can_reach_is_refused() {
     let refused = set(&["listeners.tcp.default.enable=false"]).expect_err("no listener");
     assert!(refused.contains("--tcp"), "{refused}");
@@ -322,7 +369,7 @@ fn what_is_skipped_is_named_once_a_group_and_in_the_right_words() {
     let dir = Dir::new("skipped");
     dir.write(
         "emqx.conf",
-        "node { name = \"emqx@127.0.0.1\", cookie = secret, process_limit = 2097152, max_ports = 1048576 }\n\
+        "node { role = \"emqx@127.0.0.1\", cookie = secret, process_limit = 2097152, max_ports = 1048576 }\n\
          rpc.mode = async\n\
          zones.quick.mqtt.max_inflight = 5\n\
          mqtt { strict_mode = true, client_attrs_init = [], peer_cert_as_username = cn }\n\
@@ -336,7 +383,7 @@ fn what_is_skipped_is_named_once_a_group_and_in_the_right_words() {
     let yet = "   = ignored: a setting of EMQX for what ringmq does not do yet";
     let never = "   = ignored: it tunes a part of EMQX that ringmq is not made of; remove it";
     let expected = [
-        format!("not available yet: node.name\n  --> emqx.conf:1:8\n{yet}"),
+        format!("not available yet: node.role\n  --> emqx.conf:1:8\n{yet}"),
         format!("without meaning here: node.cookie, node.process_limit, node.max_ports\n  --> emqx.conf:1:33\n{never}"),
         format!("without meaning here: rpc\n  --> emqx.conf:2:1\n{never}"),
         format!("not available yet: zones, zones.slow.mqtt.max_inflight\n  --> emqx.conf:3:1\n{yet}"),

@@ -3,12 +3,17 @@
 //! Absent: lists, which are in `lists`.
 
 use super::banned::{Bans, Wanted};
+use super::levels;
 use super::lists::Shards;
 use super::protocol::{Answer, Command};
 use crate::config::{self, Layers, Loaded, Problem, Problems, Row};
 use crate::counters::SharedCounters;
+use crate::log::{self, LEVELS};
 use crate::rewrite::Rules;
+use crate::trace::{Asked, Registry};
 use ringmq_core::control::Control as Request;
+use ringmq_core::machine::ShardId;
+use ringmq_core::observe::{OWN_MESSAGES_MAX, OwnMessage};
 use ringmq_core::rewrite::{RewriteAction, RewriteClient, Rewriter};
 use ringmq_core::settings::Settings;
 use ringmq_drive::Control;
@@ -45,7 +50,6 @@ pub(crate) struct ListenerFacts {
 }
 
 /// The one place from which a running broker is changed.
-#[derive(Debug)]
 pub(crate) struct Console {
     layers: Layers,
     /// What holds now. Locked for the whole of a change, so that changes come one after the other.
@@ -55,6 +59,7 @@ pub(crate) struct Console {
     facts: Facts,
     bans: Bans,
     started: Instant,
+    traces: Arc<Registry>,
 }
 
 impl Console {
@@ -65,8 +70,10 @@ impl Console {
         counters: Arc<SharedCounters>,
         facts: Facts,
         bans: Bans,
+        traces: Arc<Registry>,
     ) -> Self {
-        Self { layers, loaded: Mutex::new(loaded), control, counters, facts, bans, started: Instant::now() }
+        let started = Instant::now();
+        Self { layers, loaded: Mutex::new(loaded), control, counters, facts, bans, started, traces }
     }
 
     /// The shards, as they can be asked.
@@ -92,6 +99,17 @@ impl Console {
     /// Time since the start.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Publishes messages of the broker's own.
+    ///
+    /// # Errors
+    /// A shard has too much to do, or does not answer in time; some may have been published.
+    pub(crate) fn publish(&self, messages: &[OwnMessage]) -> Result<(), Problem> {
+        let shards = Shards(&self.control);
+        messages
+            .chunks(OWN_MESSAGES_MAX)
+            .try_for_each(|part| shards.ask(ShardId(0), Request::Publish(part.to_vec())).map(drop))
     }
 
     /// Whether every shard answers.
@@ -137,6 +155,18 @@ impl Console {
             Command::RewriteTest { action, topic, clientid, username } => {
                 told(self.rewrite(action, topic, clientid, username.as_deref()))
             }
+            Command::TraceList => done(self.traces.list()),
+            Command::TraceStop { name } => told(self.traces.stop(name)),
+            Command::TraceStart { name, kind, value, file, level, duration_s } => told(self.traces.start(&Asked {
+                name,
+                kind,
+                value,
+                file,
+                level: level.as_deref(),
+                duration_s: *duration_s,
+            })),
+            Command::LogShow => done(levels::show()),
+            Command::LogSetLevel { level, module } => told(levels::set(level, module.as_deref())),
             Command::ConfShow { key } => self.show(key.as_deref()),
             Command::ConfSet { key, value } => match self.set(key, value) {
                 Ok(rows) => done(json!({ "changed": written(&rows) })),
@@ -230,7 +260,14 @@ impl Console {
             self.configure(&new.config.settings)?;
         }
         let before = loaded.rows();
-        let changed = new.rows().into_iter().filter(|row| !before.contains(row)).collect();
+        let changed: Vec<Row> = new.rows().into_iter().filter(|row| !before.contains(row)).collect();
+        // Otherwise levels that were set by hand stay.
+        if changed.iter().any(|row| row.key.starts_with("log.")) {
+            LEVELS.set(&new.config.log);
+        }
+        for Row { key, value, .. } in &changed {
+            tracing::info!(target: log::module::BROKER, key, value, "setting_changed");
+        }
         *loaded = new;
         Ok(changed)
     }

@@ -44,7 +44,7 @@ impl Cursor {
 
 /// The shards, as they can be asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shards<'a>(pub(super) &'a Control);
+pub(crate) struct Shards<'a>(pub(crate) &'a Control);
 
 impl Shards<'_> {
     /// The sessions: `clients` and perhaps `next`.
@@ -93,7 +93,7 @@ impl Shards<'_> {
     }
 
     /// Their number.
-    pub(super) fn shards(self) -> u8 {
+    pub(crate) fn shards(self) -> u8 {
         u8::try_from(self.0.shards()).expect("at most 64 shards")
     }
 
@@ -131,7 +131,7 @@ impl Shards<'_> {
     }
 
     /// Asks one shard.
-    pub(super) fn ask(self, shard: ShardId, request: Request) -> Result<Request, Problem> {
+    pub(crate) fn ask(self, shard: ShardId, request: Request) -> Result<Request, Problem> {
         let answers = self.0.ask(shard, Box::new(request)).map_err(|full| Problem::new(full.to_string()))?;
         receive(&answers, Instant::now() + PATIENCE).map(|(_, answer)| answer)
     }
@@ -140,7 +140,7 @@ impl Shards<'_> {
     ///
     /// # Errors
     /// One has too much to do, and none was asked; or one does not answer in time.
-    pub(super) fn ask_all(self, request: impl Fn() -> Request) -> Result<Vec<(ShardId, Request)>, Problem> {
+    pub(crate) fn ask_all(self, request: impl Fn() -> Request) -> Result<Vec<(ShardId, Request)>, Problem> {
         self.put_to_all(request)?.answers()
     }
 

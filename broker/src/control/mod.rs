@@ -6,6 +6,7 @@ mod banned;
 mod console;
 mod flapping;
 mod lag;
+mod levels;
 mod lists;
 pub(crate) mod protocol;
 mod retainer;
@@ -14,6 +15,7 @@ mod tree;
 
 pub(crate) use banned::Bans;
 pub(crate) use console::{Console, Facts, ListenerFacts, is_gauge};
+pub(crate) use lists::Shards;
 pub(crate) use socket::{ControlSocket, SocketFile};
 
 use crate::config::Problem;

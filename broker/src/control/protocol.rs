@@ -164,6 +164,46 @@ pub(crate) enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         username: Option<String>,
     },
+    /// The traces that run.
+    #[serde(rename = "trace.list")]
+    TraceList,
+    /// Begins a trace.
+    #[serde(rename = "trace.start")]
+    TraceStart {
+        /// Its name.
+        name: String,
+        /// `client`, `topic` or `ip_address`.
+        #[serde(rename = "type")]
+        kind: String,
+        /// Which.
+        value: String,
+        /// The name of a file in the directory of the log.
+        file: String,
+        /// Its level.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        level: Option<String>,
+        /// How long it lasts, seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_s: Option<u64>,
+    },
+    /// Ends a trace.
+    #[serde(rename = "trace.stop")]
+    TraceStop {
+        /// Its name.
+        name: String,
+    },
+    /// Levels of the log.
+    #[serde(rename = "log.show")]
+    LogShow,
+    /// Changes a level of the log until the next start.
+    #[serde(rename = "log.set-level")]
+    LogSetLevel {
+        /// A level, or `default` for a module.
+        level: String,
+        /// Of this module alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        module: Option<String>,
+    },
     /// The value of one key, or of all.
     #[serde(rename = "conf.show")]
     ConfShow {

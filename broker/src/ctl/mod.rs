@@ -4,7 +4,8 @@ mod text;
 
 use crate::banner;
 use crate::cli::{
-    Ask, BannedAsk, ClientsAsk, ConfAsk, ListenersAsk, RetainerAsk, RewriteAsk, SubscriptionsAsk, TopicsAsk,
+    Ask, BannedAsk, ClientsAsk, ConfAsk, ListenersAsk, LogAsk, RetainerAsk, RewriteAsk, SubscriptionsAsk, TopicsAsk,
+    TraceAsk,
 };
 use crate::config::Problem;
 use crate::control::protocol::{Answer, Command, Request, VERSION};
@@ -73,6 +74,13 @@ fn command(ask: Ask) -> Command {
         Ask::Rewrite { ask: RewriteAsk::Test { action, topic, clientid, username } } => {
             Command::RewriteTest { action, topic, clientid, username }
         }
+        Ask::Trace { ask: TraceAsk::List } => Command::TraceList,
+        Ask::Trace { ask: TraceAsk::Stop { name } } => Command::TraceStop { name },
+        Ask::Trace { ask: TraceAsk::Start { name, kind, value, file, level, duration } } => {
+            Command::TraceStart { name, kind, value, file, level, duration_s: duration }
+        }
+        Ask::Log { ask: LogAsk::Show } => Command::LogShow,
+        Ask::Log { ask: LogAsk::SetLevel { level, module } } => Command::LogSetLevel { level, module },
         Ask::Conf { ask: ConfAsk::Show { key } } => Command::ConfShow { key },
         Ask::Conf { ask: ConfAsk::Set { key, value } } => Command::ConfSet { key, value },
         Ask::Conf { ask: ConfAsk::Reload } => Command::ConfReload,

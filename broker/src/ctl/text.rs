@@ -45,6 +45,11 @@ fn object(fields: &Map<String, Value>) -> String {
     if let Some(retained) = list("retained") {
         return retained.iter().map(retained_message).collect();
     }
+    if let Some(traces) = list("traces") {
+        let lost = fields.get("packets_lost").and_then(Value::as_u64).filter(|lost| *lost > 0);
+        let end = lost.map_or_else(String::new, |lost| format!("({lost} packets lost)\n"));
+        return traces.iter().map(trace).collect::<String>() + &end;
+    }
     if let Some(listeners) = list("listeners").filter(|_| fields.len() == 1) {
         return listeners.iter().map(listener).collect();
     }
@@ -122,6 +127,12 @@ fn node(row: &Value) -> String {
 
 fn retained_message(row: &Value) -> String {
     format!("{} qos={} payload_bytes={}\n", word(&row["topic"]), row["qos"], row["payload_bytes"])
+}
+
+fn trace(row: &Value) -> String {
+    let field = |name: &str| word(&row[name]);
+    let (name, kind, value, level) = (field("name"), field("type"), field("value"), field("level"));
+    format!("{name} {kind} {value} level={level} seconds_left={} {}\n", field("seconds_left"), field("file"))
 }
 
 fn listener(row: &Value) -> String {

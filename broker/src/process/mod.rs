@@ -11,7 +11,8 @@ use crate::banner::{self, Banner};
 use crate::config::{Config, Layers, Listener, Loaded, Problem};
 use crate::control::{self, Bans, Console, ControlSocket, Facts, ListenerFacts};
 use crate::counters::SharedCounters;
-use crate::{banned, machine, monitoring, signals, topology, watch};
+use crate::trace::Registry;
+use crate::{banned, log, machine, monitoring, signals, sys, topology, watch};
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::Control;
 use std::fs;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 /// What failed, and what to do. Shards that still ran have stopped.
 pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let config = loaded.config.clone();
+    // To the end, so that the last notes are written.
+    let _log = log::install(&config.log)?;
     let files = limits::raise_open_files();
     let driver = driver::choose(config.driver, &ringmq_drive::probe())?;
     let data_dir = prepare_data_dir(&config.data_dir)?;
@@ -40,6 +43,8 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let listening = enabled.map(|listener| listeners::open(listener, shards)).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = listening.iter().map(|listening| listening.local_addr).collect();
 
+    let ports = addresses.iter().map(SocketAddr::port).collect();
+
     let control = Control::new(shards).map_err(|error| Problem::new(format!("cannot make an eventfd: {error}")))?;
     let counters = Arc::new(SharedCounters::new(shards));
     let facts = Facts {
@@ -48,8 +53,10 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         data_dir: data_dir.clone(),
         listeners: listener_facts(&config, &addresses, shards),
     };
+    let traces = Registry::new(control.clone(), log_directory(&config), config.trace_payload_encode);
     let monitoring = config.monitoring_bind.map(monitoring::open).transpose()?;
-    let console = Arc::new(Console::new(layers, loaded, control.clone(), Arc::clone(&counters), facts, bans));
+    let (for_console, counted) = (Arc::clone(&traces), Arc::clone(&counters));
+    let console = Arc::new(Console::new(layers, loaded, control.clone(), counted, facts, bans, for_console));
     let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, Arc::clone(&console)));
     // To the end, so that the file goes with the broker.
     let _socket = socket.map_err(|error| {
@@ -64,6 +71,8 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     }
     watch::start(Arc::clone(&console))
         .map_err(|error| Problem::new(format!("cannot start the thread that watches: {error}")))?;
+    sys::start(&config.sys_topics, &config.node_name, Arc::clone(&console))
+        .map_err(|error| Problem::new(format!("cannot start the thread for $SYS topics: {error}")))?;
     signals::watch(control.clone(), Arc::clone(&counters), Arc::clone(&console))
         .map_err(|error| Problem::new(format!("cannot watch for signals: {error}")))?;
 
@@ -72,9 +81,12 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let banner =
         Banner { shards: placement.to_string(), driver: driver.to_string(), files, data_dir, addresses, monitoring_at };
     banner.print();
+    let (version, node, shards_running) = (env!("CARGO_PKG_VERSION"), config.node_name.as_str(), shards as u64);
+    tracing::info!(target: log::module::BROKER, version, node, shards = shards_running, "started");
 
     let machines = machine::Factory::new(config.settings.clone(), &config.rewrite, shards, counters)
-        .with_bans(console.bans().matcher());
+        .with_bans(console.bans().matcher())
+        .with_events(sys::Events::new(&config.node_name, config.sys_topics.told, ports).with_tracer(traces.tracer()));
     threads::run(threads::Plan {
         kind: driver.kind,
         cores: placement.cores,
@@ -83,6 +95,11 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         control,
         machines,
     })
+}
+
+/// Where the log's files are, or would be.
+fn log_directory(config: &Config) -> PathBuf {
+    config.log.file.path.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// What can be told of the listeners; `addresses` are those of the enabled ones, in their order.

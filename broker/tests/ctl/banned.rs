@@ -87,8 +87,11 @@ fn bans_of_every_kind_refuse_their_clients_and_outlive_the_broker() {
         assert!(broker.refused(&["banned", "delete", kind, who]).contains("is not banned"));
         assert_eq!(answer(&broker, V5, "c3", Some("alice")), ACCEPTED, "{kind}");
     }
-    let metrics = broker.ctl(&["metrics"]);
-    assert!(metrics.contains("client.banned"), "{metrics}");
+    // Shards publish their counters once a second.
+    let by = std::time::Instant::now() + crate::PATIENCE;
+    while !broker.ctl(&["metrics"]).contains("client.banned") {
+        assert!(std::time::Instant::now() < by, "{}", broker.ctl(&["metrics"]));
+    }
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 mod banned;
 mod broker;
+mod counters;
 mod lists;
+mod log;
 mod monitoring;
 mod settings;
+mod sys_topics;
+mod trace;
 
 use broker::{Broker, program};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -93,6 +93,12 @@ impl Outbox {
         self.get(conn).map_or(0, OutgoingBuffer::unsent)
     }
 
+    /// For machines: those of them that the kernel was not given yet.
+    #[must_use]
+    pub fn pending(&self, conn: ConnId) -> &[u8] {
+        self.get(conn).map_or(&[], |buffer| &buffer.pending)
+    }
+
     /// For machines: asks for [`Input::Drained`](super::Input::Drained) once at most [`LOW_WATER_BYTES`] are unsent.
     /// Only meaningful while something is unsent.
     pub fn watch_drain(&mut self, conn: ConnId) {

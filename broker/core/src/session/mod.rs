@@ -66,6 +66,8 @@ pub(crate) struct Flags {
     pub(crate) aliases_out: bool,
     /// A replay of retained messages waits until this session has room.
     pub(crate) waits_for_room: bool,
+    /// A rule of tracing means this client.
+    pub(crate) traced: bool,
 }
 
 /// What only some sessions have.

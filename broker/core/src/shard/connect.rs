@@ -37,6 +37,7 @@ impl Shard {
     ) -> Flow {
         if frame.packet_type() != Some(PacketType::Connect) {
             self.hub.counters.packets_protocol_error += 1;
+            self.tell_of_refused(conn, ReasonCode::PROTOCOL_ERROR);
             self.shut(conn, fx);
             return Flow::Ended;
         }
@@ -201,6 +202,7 @@ impl Shard {
         fx: &mut Effects,
     ) -> Flow {
         self.hub.counters.client_refused += 1;
+        self.tell_of_refused(conn, reason);
         // [MQTT-3.2.2-8] [MQTT3-3.2.2-6]
         let applicable = if version.is_v5() { reason.is_connack() } else { reason.applicable_connack_v3().is_some() };
         if applicable {
@@ -257,6 +259,7 @@ impl Shard {
             self.hub.repeat(session, u64::MAX, fx);
             self.hub.pump(session, fx);
         }
+        self.tell_of_connected(session, conn, connect.clean_start, fx);
         if !self.hub.settings.auto_subscribe.is_empty() {
             self.auto_subscribe(session, conn, connect.username, fx);
         }
@@ -323,6 +326,7 @@ impl Shard {
         let settings = self.hub.settings.clone();
         let alias_seed = self.random.next_u64();
         let now_ms = self.hub.now_ms;
+        let peer = self.conns.get(conn).expect("open").peer.into();
         let properties = &connect.properties;
         let held = self.hub.sessions.get_mut(session).expect("session to bind");
         held.names.set_username(connect.username);
@@ -334,6 +338,7 @@ impl Shard {
             bridge: connect.bridge,
             aliases_out: aliases > 0,
             waits_for_room: held.extra.as_ref().is_some_and(|extra| !extra.replays.is_empty()),
+            traced: self.hub.traces.as_ref().is_some_and(|traces| traces.mean(held.names.client_id(), peer)),
         };
         // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
         let server_keep_alive = settings.server_keepalive.filter(|_| connect.version.is_v5());

@@ -97,6 +97,8 @@ impl From<Peer> for SocketAddr {
 pub(super) struct Conn {
     pub(super) phase: Phase,
     pub(super) peer: Peer,
+    /// Index of the listener that accepted it.
+    pub(super) listener: u16,
     /// When it became live, seconds.
     pub(super) since_s: u32,
     /// Why reading is paused, if it is.

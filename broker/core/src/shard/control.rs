@@ -35,6 +35,15 @@ impl Shard {
                 let (removed, next) = self.clean_retained(walk);
                 Control::CleanedRetained { removed, next }
             }
+            Control::Trace(rules) => {
+                self.set_traces(rules);
+                Control::TraceSet
+            }
+            Control::MarkTraced(from) => Control::MarkedTraced(self.mark_traced(from)),
+            Control::Publish(messages) => {
+                self.publish_own(&messages, fx);
+                Control::Published
+            }
             answer => answer,
         };
     }

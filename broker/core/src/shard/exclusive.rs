@@ -12,9 +12,11 @@ use super::Shard;
 use super::record::{Record, SessionRef};
 use super::subscribe::Granted;
 use crate::machine::{Effects, ShardId};
+use crate::observe::What;
 use crate::session::{Claim, HeldExclusive};
 use crate::topics::FilterId;
 use alloc::boxed::Box;
+use alloc::format;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use ringmq_wire::{ReasonCode, SubscribeOptions};
@@ -148,6 +150,7 @@ impl Shard {
         };
         let mut refused = None;
         let mut replay = None;
+        let mut told = None;
         if !granted {
             refused = Some(ReasonCode::QUOTA_EXCEEDED);
         } else if claim.withdrawn {
@@ -155,11 +158,19 @@ impl Shard {
         } else {
             let by = (claim.subscription_id, ticket);
             match self.take_exclusively(to.session, topic, claim.options, by, fx) {
-                Ok(granted) => replay = granted.replay,
+                Ok(granted) => {
+                    replay = granted.replay;
+                    told = self.tells_of_subscriptions().then(|| (format!("{EXCLUSIVE_PREFIX}{topic}"), claim.options));
+                }
                 Err(reason) => refused = Some(reason),
             }
         }
         self.claim_settled(to, ticket, (index, refused), (claim.subscription_id, replay), fx);
+        if let Some((filter, options)) = told
+            && let Some(conn) = self.hub.sessions.get(to.session).and_then(|held| held.conn)
+        {
+            self.tell_of(to.session, conn, &What::Subscribed { filter: &filter, options }, fx);
+        }
     }
 
     /// Another session may have the topic of this filter now, if it was the session's own. With `answer`, the home has

@@ -5,6 +5,7 @@
 
 use super::frames::Frames;
 use super::retain::slice_len;
+use super::tracing::Traces;
 use super::write::{Form, Written, write};
 use crate::counters::Counters;
 use crate::machine::{ConnId, Effects, HIGH_WATER_BYTES, LOW_WATER_BYTES};
@@ -13,6 +14,7 @@ use crate::session::{Flight, Outgoing, Session, Stage, Stall, Via};
 use crate::settings::Settings;
 use crate::slab::Slab;
 use crate::topics::SubOptions;
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use ringmq_wire::{PacketType, QoS, ReasonCode, encode_ack};
@@ -30,6 +32,10 @@ pub(super) struct Hub {
     pub(super) with_room: Vec<u32>,
     /// Sessions whose timer may be due earlier than it is set for.
     pub(super) to_arm: Vec<u32>,
+    /// The session that a message was last dropped for.
+    pub(super) dropped_for: Option<u32>,
+    /// Absent unless something is traced.
+    pub(super) traces: Option<Box<Traces>>,
 }
 
 /// A subscription as delivery sees it.
@@ -110,6 +116,9 @@ impl Hub {
             }
             // [MQTT-4.3.1-1] [MQTT3-4.3.1-1]; as it came, so in its order [MQTT-4.6.0-5] [MQTT3-4.6.0-5]
             // [MQTT3-4.6.0-6].
+            if let Some(traces) = &mut self.traces {
+                traces.mark(target.session, session, conn, once.passing.topic, fx);
+            }
             match write(session, conn, once.passing, form, once.frames.as_deref_mut(), self.now_ms, fx) {
                 Written::Sent => self.counters.messages_qos0_sent += 1,
                 Written::TooLarge => {
@@ -128,6 +137,9 @@ impl Hub {
             return;
         };
         form.packet_id = packet_id;
+        if let Some(traces) = &mut self.traces {
+            traces.mark(target.session, session, conn, once.passing.topic, fx);
+        }
         match write(session, conn, once.passing, form, once.frames.as_deref_mut(), self.now_ms, fx) {
             Written::Sent => {
                 // Kept until it is acknowledged [MQTT-4.3.2-2] [MQTT-4.3.2-3] [MQTT-4.3.3-2] [MQTT-4.3.3-3]
@@ -160,6 +172,7 @@ impl Hub {
         }
         if qos == QoS::AtMostOnce && !self.settings.mqueue_store_qos0 {
             self.counters.delivery_dropped_qos0_msg += 1;
+            self.dropped_for = Some(target.session);
             session.drops_mut().qos0_msg += 1;
             return;
         }
@@ -169,6 +182,7 @@ impl Hub {
         let max = self.settings.max_mqueue_len as usize;
         if session.delivery_mut().queue.push(priority, outgoing, max).is_some() {
             self.counters.delivery_dropped_queue_full += 1;
+            self.dropped_for = Some(target.session);
             session.drops_mut().queue_full += 1;
         }
     }
@@ -204,6 +218,9 @@ impl Hub {
             }
             let Outgoing { qos, retain, subscription_id, .. } = outgoing;
             let form = Form { qos, retain, dup: false, packet_id, subscription_id };
+            if let Some(traces) = &mut self.traces {
+                traces.mark(to, session, conn, passing.topic, fx);
+            }
             match write(session, conn, &passing, form, None, self.now_ms, fx) {
                 Written::Sent => {
                     self.counters.count_sent(qos);
@@ -276,6 +293,9 @@ impl Hub {
             // sent again [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT3-3.3.1-1] [MQTT3-3.3.1-3].
             let Outgoing { message, qos, retain, subscription_id, .. } = outgoing.clone();
             let form = Form { qos, retain, dup: true, packet_id, subscription_id };
+            if let Some(traces) = &mut self.traces {
+                traces.mark(to, session, conn, message.view().topic, fx);
+            }
             match write(session, conn, &message.view(), form, None, self.now_ms, fx) {
                 Written::Sent => self.counters.count_sent(qos),
                 Written::TooLarge => {

@@ -19,7 +19,11 @@ impl Shard {
         let patience_ms = u64::try_from(self.hub.settings.idle_timeout.as_millis()).unwrap_or(u64::MAX);
         let due_ms = self.hub.now_ms.saturating_add(patience_ms);
         let timer = self.wheel.schedule(Self::timer_key_of_conn(conn), due_ms);
-        self.conns.open(conn, peer).timer = Some(timer);
+        let open = self.conns.open(conn, peer);
+        open.timer = Some(timer);
+        if let Origin::Accepted { listener } | Origin::HandedOver { listener } = origin {
+            open.listener = listener;
+        }
     }
 
     /// Counts a connection against what its address may open in a second.
@@ -42,7 +46,11 @@ impl Shard {
 
     /// Takes what a connection sent.
     pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
+        let traced_from = self.hub.traces.is_some().then(|| fx.outbox.pending(conn).len());
         self.cut_packets(conn, bytes, fx);
+        if let Some(from) = traced_from {
+            self.trace_answers(conn, from);
+        }
         self.choke(conn, fx);
     }
 
@@ -99,6 +107,9 @@ impl Shard {
     /// Handles one packet. `whole` is the packet with its header, `after` what was received behind it.
     fn packet(&mut self, conn: ConnId, frame: Frame<'_>, whole: &[u8], after: &[u8], fx: &mut Effects) -> Flow {
         self.hub.counters.packets_received += 1;
+        if self.hub.traces.is_some() {
+            self.trace_received(conn, frame);
+        }
         match self.conns.get_mut(conn).expect("open").phase {
             Phase::Live(session) => self.live_packet(session, conn, frame, fx),
             Phase::Fresh => self.first_packet(conn, frame, whole, after, fx),
@@ -175,7 +186,10 @@ impl Shard {
         self.count_refused(error);
         match self.conns.session(conn) {
             Some(session) => self.end(session, End::Refused(error.reason), fx),
-            None => self.shut(conn, fx),
+            None => {
+                self.tell_of_refused(conn, error.reason);
+                self.shut(conn, fx);
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! How connections and sessions end, and what becomes of the will (sections 3.1.2.5, 3.14, 4.1).
 
 use super::connect::spread;
+use super::observe::Place;
 use super::{Flow, Shard};
 use crate::machine::{CloseHow, Command, ConnId, Effects};
 use crate::message::{NEVER_MS, Publication};
+use crate::observe::{EndReason, What};
 use crate::session::{EXPIRY_NEVER_S, Outgoing, Session, Stage, Will};
 use alloc::vec::Vec;
 use ringmq_wire::{Disconnect, QoS, ReasonCode};
@@ -13,8 +15,8 @@ use ringmq_wire::{Disconnect, QoS, ReasonCode};
 pub(super) enum End {
     /// The transport is gone.
     Lost,
-    /// DISCONNECT came, which discards the will or asks for it.
-    Goodbye { with_will: bool },
+    /// DISCONNECT came, which discards the will if it is a normal one, and otherwise asks for it.
+    Goodbye(ReasonCode),
     /// The client did what it must not.
     Refused(ReasonCode),
     /// The same client has connected anew.
@@ -33,12 +35,27 @@ impl End {
     /// What a version 5 client is told.
     fn reason(self) -> Option<ReasonCode> {
         match self {
-            Self::Lost | Self::Goodbye { .. } | Self::SendTimeout => None,
+            Self::Lost | Self::Goodbye(_) | Self::SendTimeout => None,
             Self::Refused(reason) => Some(reason),
             Self::TakenOver => Some(ReasonCode::SESSION_TAKEN_OVER),
             Self::KeepAliveTimeout => Some(ReasonCode::KEEP_ALIVE_TIMEOUT),
             Self::Kicked => Some(ReasonCode::ADMINISTRATIVE_ACTION),
             Self::ShuttingDown => Some(ReasonCode::SERVER_SHUTTING_DOWN),
+        }
+    }
+
+    /// What others are told, in EMQX's words.
+    fn told(self) -> EndReason {
+        match self {
+            Self::Lost => EndReason::Named("tcp_closed"),
+            Self::Goodbye(ReasonCode::NORMAL_DISCONNECTION) => EndReason::Named("normal"),
+            Self::Goodbye(reason) => EndReason::Code(reason),
+            Self::TakenOver => EndReason::Named("takenover"),
+            Self::KeepAliveTimeout => EndReason::Named("keepalive_timeout"),
+            Self::SendTimeout => EndReason::Named("send_timeout"),
+            Self::Kicked => EndReason::Named("kicked"),
+            Self::Refused(reason) => EndReason::Breach(reason),
+            Self::ShuttingDown => EndReason::Code(ReasonCode::SERVER_SHUTTING_DOWN),
         }
     }
 }
@@ -70,8 +87,7 @@ impl Shard {
             held.expiry_s = expiry_s;
         }
         // [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT3-3.14.4-2] [MQTT3-3.1.2-10]
-        let with_will = disconnect.reason != ReasonCode::NORMAL_DISCONNECTION;
-        self.end(session, End::Goodbye { with_will }, fx);
+        self.end(session, End::Goodbye(disconnect.reason), fx);
         Flow::Ended
     }
 
@@ -88,7 +104,8 @@ impl Shard {
             let farewell = Disconnect::with_reason(reason);
             let _fits = farewell.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn));
         }
-        let paused = self.conns.close(conn).is_some_and(|closed| closed.pauses.any());
+        let closed = self.conns.close(conn);
+        let paused = closed.as_ref().is_some_and(|closed| closed.pauses.any());
         match why {
             End::Lost => {}
             End::SendTimeout => fx.commands.push(Command::Close { conn, how: CloseHow::Abort }),
@@ -103,7 +120,7 @@ impl Shard {
         let mut replays = Vec::new();
         if let Some(extra) = &mut held.extra {
             replays = extra.end_connection();
-            if matches!(why, End::Goodbye { with_will: false } | End::ShuttingDown) {
+            if matches!(why, End::Goodbye(ReasonCode::NORMAL_DISCONNECTION) | End::ShuttingDown) {
                 extra.will = None;
             }
         }
@@ -115,6 +132,10 @@ impl Shard {
         }
         if paused {
             self.forget_held_up(conn);
+        }
+        if let Some(closed) = closed.filter(|_| self.observer.is_some()) {
+            let place = Place { peer: closed.peer.into(), listener: closed.listener, since_s: closed.since_s };
+            self.tell_of_at(session, place, &What::Disconnected { reason: why.told() }, fx);
         }
         let held = self.hub.sessions.get_mut(session).expect("session to end");
         // [MQTT-4.1.0-2] [MQTT-3.1.2-23]

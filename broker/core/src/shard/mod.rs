@@ -6,7 +6,8 @@
 //! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `exclusive` those of one
 //! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
 //! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
-//! `inspect` and `retained_list` what it is shown; `pressure` holds up publishers; `tick` is time.
+//! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet; `pressure` holds up
+//! publishers; `tick` is time.
 //!
 //! A client's session lives on the shard that its identifier hashes to, and nowhere else. So does each retained topic
 //! and each shared group. That is why nothing here takes a lock and why taking a session over is a local affair.
@@ -27,6 +28,7 @@ mod inspect;
 mod intake;
 mod leave;
 mod mesh;
+mod observe;
 mod pressure;
 mod publish;
 mod record;
@@ -39,6 +41,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod tracing;
 mod write;
 
 use crate::banned::BanList;
@@ -46,6 +49,7 @@ use crate::counters::{CounterSink, Counters};
 use crate::enhanced_auth::AuthMethod;
 use crate::interest::Interest;
 use crate::machine::{Effects, Input, Machine, ShardId, Time};
+use crate::observe::Observer;
 use crate::placement::Placement;
 use crate::random::Random;
 use crate::retained::{Cursor, Store};
@@ -116,6 +120,9 @@ pub struct Shard {
     auth_methods: Vec<Box<dyn AuthMethod>>,
     counter_sink: Option<Box<dyn CounterSink>>,
     rewriter: Option<Box<dyn Rewriter>>,
+    observer: Option<Box<dyn Observer>>,
+    words: observe::Words,
+    told_drops: observe::Drops,
     ban_list: Option<Box<dyn BanList>>,
     unix_offset_ms: u64,
     delayed: Delayed,
@@ -170,6 +177,8 @@ impl Shard {
                 now_ms: 0,
                 with_room: Vec::new(),
                 to_arm: Vec::new(),
+                dropped_for: None,
+                traces: None,
             },
             clients: HashTable::new(),
             index: Index::new(random.next_u64()),
@@ -184,6 +193,9 @@ impl Shard {
             auth_methods,
             counter_sink: counters,
             rewriter,
+            observer: None,
+            words: observe::Words::default(),
+            told_drops: observe::Drops::default(),
             ban_list: None,
             unix_offset_ms,
             delayed: Delayed::default(),
@@ -241,6 +253,9 @@ impl Shard {
             self.arm(session);
         }
         self.announce_congestion(fx);
+        if self.hub.traces.is_some() {
+            self.trace_sent(fx);
+        }
     }
 }
 

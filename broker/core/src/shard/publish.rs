@@ -268,6 +268,9 @@ impl Shard {
             waiting.ready = true;
         }
         while let Some(ack) = extra.held_acks.pop_front_if(|ack| ack.ready) {
+            if let Some(traces) = self.hub.traces.as_mut().filter(|_| held.flags.traced) {
+                traces.mark_next(to.session, conn, fx);
+            }
             encode_ack(fx.outbox.buffer(conn), ack.packet_type, held.version, ack.packet_id, ack.reason);
         }
     }

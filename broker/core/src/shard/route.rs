@@ -8,7 +8,7 @@ use super::Shard;
 use super::hub::{Once, Target};
 use super::record::Record;
 use crate::machine::{Effects, ShardId};
-use crate::message::{Message, Publication};
+use crate::message::{Message, Publication, Publisher};
 use crate::topics::{FanOut, FilterId, Subscriber};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -65,7 +65,7 @@ impl Shard {
                 matched = true;
             }
         }
-        if !matched {
+        if !matched && passing.publisher != Publisher::BROKER {
             self.hub.counters.messages_dropped_no_subscribers += 1;
         }
         matched

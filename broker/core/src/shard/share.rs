@@ -75,6 +75,11 @@ impl Groups {
         self.at_home.slots_from(from).map(|(slot, held)| (slot, held.map(|held| (&*held.name, held.group.len()))))
     }
 
+    /// True if a group at home here wants a topic; see [`Index::matches_any`].
+    pub(super) fn matches_any(&mut self, topic: &str) -> bool {
+        self.by_filter.matches_any(topic)
+    }
+
     pub(super) fn matching(&mut self, topic: &str, out: &mut Matches) {
         self.by_filter.matching(topic, out);
     }

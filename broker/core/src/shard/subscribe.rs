@@ -5,6 +5,7 @@ use super::exclusive::EXCLUSIVE_PREFIX;
 use super::record::{RemoteTarget, SessionRef};
 use super::{Flow, Shard};
 use crate::machine::{ConnId, Effects, ShardId};
+use crate::observe::What;
 use crate::session::{Answer, Claim, HeldSubAck, Subscription};
 use crate::topics::{SubOptions, Subscriber, filter};
 use alloc::string::String;
@@ -67,9 +68,14 @@ impl Shard {
         let mut replays = Vec::new();
         let mut claims = Vec::new();
         let mut waiting = 0;
+        let tells = self.tells_of_subscriptions();
+        let mut told = Vec::new();
         for (raw, options) in filters {
             match self.subscribe_one(session, raw, options, subscription_id, ticket, fx) {
                 Ok(granted) => {
+                    if tells && granted.claim.is_none() {
+                        told.push((raw, options));
+                    }
                     claims.extend(granted.claim.map(|claim| (codes.len(), claim)));
                     codes.push(granted.code.0);
                     waiting += u32::from(granted.waits);
@@ -90,6 +96,9 @@ impl Shard {
         }
         let suback = HeldSubAck { answer, ticket, packet_id, codes, waiting, claims, replays: ready };
         self.grant_or_hold(session, conn, suback, fx);
+        for (filter, options) in told {
+            self.tell_of(session, conn, &What::Subscribed { filter, options }, fx);
+        }
         Flow::Continue
     }
 
@@ -284,6 +293,9 @@ impl Shard {
         if subacks[at].waiting == 0 {
             let suback = subacks.remove(at);
             let few = subacks.len() < HELD_SUBACKS_SOFT_MAX / 2;
+            if self.hub.traces.is_some() {
+                self.trace_next(to.session, conn, fx);
+            }
             self.grant(to.session, conn, suback, fx);
             if few {
                 self.unpause(conn, Pauses::SUBSCRIBING, fx);
@@ -317,10 +329,15 @@ impl Shard {
         let mut codes = Vec::with_capacity(unsubscribe.filter_count);
         let ticket = self.ticket();
         let mut waiting = 0;
+        let tells = self.tells_of_subscriptions();
         for raw in unsubscribe.filters() {
             let rewritten = self.rewriter.as_ref().map(|_| self.rewritten_filter(session, raw));
             let raw = rewritten.as_deref().unwrap_or(raw);
-            codes.push(self.unsubscribe_one(session, raw, ticket, &mut waiting, fx).0);
+            let reason = self.unsubscribe_one(session, raw, ticket, &mut waiting, fx);
+            codes.push(reason.0);
+            if tells && reason == ReasonCode::SUCCESS {
+                self.tell_of(session, conn, &What::Unsubscribed { filter: raw }, fx);
+            }
         }
         let packet_id = unsubscribe.packet_id;
         if waiting == 0 {

@@ -48,6 +48,7 @@ impl Shard {
         if let Some(interest) = &mut self.interest {
             interest.turn();
         }
+        self.tell_of_drops();
         let counters = self.counters();
         if let Some(sink) = &mut self.counter_sink {
             sink.publish(&counters);

@@ -204,6 +204,21 @@ impl Index {
         self.cache.put(hash, topic, &out.ids[exact..]);
     }
 
+    /// True if a filter matches a topic. Unlike [`Index::matching`] it remembers nothing: for topics that come once.
+    #[must_use]
+    pub fn matches_any(&mut self, topic: &str) -> bool {
+        let hash = self.hash.bytes(topic.as_bytes());
+        if self.find_hashed(hash, topic.as_bytes()).is_some() {
+            return true;
+        }
+        let mut any = false;
+        if !self.trie.is_empty() {
+            let text = |id| self.filters.get(id).expect("filter in the trie").text.as_bytes();
+            self.trie.matching(&self.hash, topic, text, |_| any = true);
+        }
+        any
+    }
+
     /// Subscribers of a filter; 0 if the filter is gone.
     #[must_use]
     pub fn count(&self, id: FilterId) -> usize {

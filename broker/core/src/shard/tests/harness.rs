@@ -4,6 +4,7 @@ use crate::control::Control;
 use crate::enhanced_auth::AuthMethod;
 use crate::interest::Interest;
 use crate::machine::{CloseCause, Command, ConnId, Effects, Input, Lane, Machine, Origin, ShardId, Time};
+use crate::observe::Observer;
 use crate::rewrite::Rewriter;
 use crate::settings::Settings;
 use crate::shard::record::Record;
@@ -80,6 +81,13 @@ impl World {
         rewriter: impl Fn() -> Option<Box<dyn Rewriter>>,
     ) -> Self {
         Self::made(shards, settings, Vec::new, rewriter)
+    }
+
+    pub(super) fn observed(shards: usize, settings: &Settings, observer: impl Fn() -> Box<dyn Observer>) -> Self {
+        let mut world = Self::made(shards, settings, Vec::new, || None);
+        let shards = world.shards.into_iter().map(|(shard, fx)| (shard.with_observer(observer()), fx));
+        world.shards = shards.collect();
+        world
     }
 
     fn made(

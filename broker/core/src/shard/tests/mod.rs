@@ -12,6 +12,7 @@ mod fan_out;
 mod flapping;
 mod harness;
 mod inspect;
+mod observe;
 mod retained;
 mod rewriting;
 mod sessions;

@@ -111,6 +111,11 @@ pub(crate) enum Ask {
         #[command(subcommand)]
         ask: ClientsAsk,
     },
+    /// What is wrong, or was of late
+    Alarms {
+        #[command(subcommand)]
+        ask: AlarmsAsk,
+    },
     /// The clients that may not connect
     Banned {
         #[command(subcommand)]
@@ -125,6 +130,16 @@ pub(crate) enum Ask {
     Topics {
         #[command(subcommand)]
         ask: TopicsAsk,
+    },
+    /// The clients and topics that were slowest, if that is measured
+    SlowSubs {
+        #[command(subcommand)]
+        ask: SlowSubsAsk,
+    },
+    /// What it has counted of messages by topic
+    TopicMetrics {
+        #[command(subcommand)]
+        ask: TopicMetricsAsk,
     },
     /// Its retained messages
     Retainer {
@@ -173,6 +188,17 @@ pub(crate) enum ClientsAsk {
         /// Its client identifier
         clientid: String,
     },
+}
+
+/// What to ask about alarms.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum AlarmsAsk {
+    /// Those that are active, one a line
+    List,
+    /// Those that are over, the latest first
+    History,
+    /// Forget those that are over
+    Clear,
 }
 
 /// What to ask about banned clients.
@@ -233,6 +259,37 @@ pub(crate) enum TopicsAsk {
         /// Levels below PREFIX
         #[arg(long, default_value_t = 1)]
         depth: usize,
+    },
+}
+
+/// What to ask about slow subscriptions.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum SlowSubsAsk {
+    /// The slowest first, one a line
+    List,
+    /// Forget them
+    Clear,
+}
+
+/// What to ask about messages by topic.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum TopicMetricsAsk {
+    /// The topics that are counted, with counts and rates, one a line
+    List,
+    /// Count the messages of a topic from now on
+    Register {
+        /// A topic without wildcards
+        topic: String,
+    },
+    /// Count a topic no longer, or none at all
+    Unregister {
+        /// A topic that is counted
+        topic: Option<String>,
+    },
+    /// Begin to count anew, one topic or all of them
+    Reset {
+        /// A topic that is counted
+        topic: Option<String>,
     },
 }
 

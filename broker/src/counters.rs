@@ -34,6 +34,12 @@ impl SharedCounters {
         table(&self.rows(control))
     }
 
+    /// The sum of one of the shards' counters; 0 if there is none of this name.
+    pub(crate) fn sum(&self, name: &str) -> u64 {
+        let Some(index) = Counters::NAMES.iter().position(|known| *known == name) else { return 0 };
+        self.shards.iter().fold(0, |sum, shard| sum.wrapping_add(shard[index].load(Ordering::Relaxed)))
+    }
+
     /// All counters: name, and each shard's value.
     pub(crate) fn rows(&self, control: &Control) -> Vec<(String, Vec<u64>)> {
         let mut rows: Vec<(String, Vec<u64>)> = Vec::new();
@@ -91,5 +97,6 @@ mod tests {
         let line = report.lines().find(|line| line.contains("messages.received")).expect("a line");
         assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["messages.received", "12", "5", "7"]);
         assert_eq!(report.lines().count(), 2, "{report}");
+        assert_eq!((shared.sum("messages.received"), shared.sum("messages.sent"), shared.sum("nothing")), (12, 0, 0));
     }
 }

@@ -4,6 +4,7 @@
 //! `check-config` ends with 0 or 1.
 #![forbid(unsafe_code)]
 
+mod alarms;
 mod banned;
 mod banner;
 mod check;
@@ -22,7 +23,9 @@ mod rewrite;
 mod scratch;
 mod signals;
 mod sys;
+mod sysmon;
 mod timestamp;
+mod topic_metrics;
 mod topology;
 mod trace;
 mod wall_clock;

@@ -12,6 +12,12 @@ pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A time as RFC 3339 writes it, in UTC; those after the year 9999 as its last second.
 pub(crate) fn rfc3339(unix_s: u64) -> String {
     let written = i64::try_from(unix_s.min(LAST_S)).ok().and_then(|unix_s| {

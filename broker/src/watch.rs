@@ -1,13 +1,16 @@
-//! A thread that looks after a running broker once a second: it has clients banned that flap.
+//! A thread that looks after a running broker once a second: it has clients banned that flap, alarms
+//! raised, and rates measured.
 //!
 //! Absent: anything that a client waits for.
 
-use crate::banner;
+use crate::config::Problem;
 use crate::control::Console;
+use crate::log::module;
+use crate::sysmon::{Sysmon, SysmonOptions};
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -16,17 +19,24 @@ const INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(crate) fn start(console: Arc<Console>) -> io::Result<()> {
+pub(crate) fn start(console: Arc<Console>, sysmon: SysmonOptions) -> io::Result<()> {
     thread::Builder::new().name("watch".to_owned()).spawn(move || {
+        let mut sysmon = Sysmon::new(sysmon, Instant::now());
         loop {
             // An early return does no harm.
             thread::park_timeout(INTERVAL);
-            match console.ban_flapping() {
-                Ok(Some(told)) => banner::warn(&told),
-                Ok(None) => {}
-                Err(problem) => banner::warn(&problem),
+            if let Err(problem) = look(&console, &mut sysmon) {
+                tracing::warn!(target: module::BROKER, reason = %problem.message, "watch_failed");
             }
         }
     })?;
     Ok(())
+}
+
+fn look(console: &Console, sysmon: &mut Sysmon) -> Result<(), Problem> {
+    let now = Instant::now();
+    sysmon.measure(now).iter().for_each(|reading| console.note_reading(reading));
+    console.look_at_topics(now)?;
+    console.ban_flapping()?;
+    console.check_congestion()
 }

@@ -25,6 +25,9 @@ pub const PAGE_STEPS_MAX: u32 = 1024;
 /// Bytes of text after which a page ends.
 pub const PAGE_BYTES_SOFT_MAX: usize = 256 * 1024;
 
+/// Topics whose messages are counted at a time.
+pub const COUNTED_TOPICS_MAX: usize = 512;
+
 /// A request, which the shard replaces by its answer.
 #[derive(Debug)]
 pub enum Control {
@@ -60,6 +63,26 @@ pub enum Control {
     TakeFlapping,
     /// The answer to [`Control::TakeFlapping`]: their client identifiers.
     Flapping(Vec<Box<str>>),
+    /// Count the messages of these topics from now on, and of no others; at most [`COUNTED_TOPICS_MAX`].
+    CountTopics(Vec<Box<str>>),
+    /// The answer to [`Control::CountTopics`].
+    TopicsTaken,
+    /// What was counted by topic.
+    ListTopicCounts,
+    /// The answer to [`Control::ListTopicCounts`].
+    TopicCounts(Vec<(Box<str>, TopicCounts)>),
+    /// The clients and topics that were slowest.
+    ListSlowSubs,
+    /// The answer to [`Control::ListSlowSubs`].
+    SlowSubs(Vec<SlowSubFacts>),
+    /// Forget them.
+    ClearSlowSubs,
+    /// The answer to [`Control::ClearSlowSubs`].
+    SlowSubsCleared,
+    /// The connections that do not take what they are sent, and those that were so of late.
+    ListCongested,
+    /// The answer to [`Control::ListCongested`].
+    Congested(Vec<CongestionFacts>),
     /// The subscriptions of the sessions at home here, or of one of them.
     ListSubscriptions {
         /// The session's client identifier, if only its own are wanted.
@@ -176,6 +199,68 @@ pub struct Drops {
     pub expired: u64,
     /// QoS 0 that could not be sent at once, where those are not queued.
     pub qos0_msg: u64,
+}
+
+/// Messages of one topic. Arrays are by QoS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TopicCounts {
+    /// Published: by clients, as wills, or because their delay was over.
+    pub received: [u64; 3],
+    /// Sent to clients, with repetitions.
+    pub sent: [u64; 3],
+    /// Those that matched no subscription.
+    pub dropped: u64,
+}
+
+impl TopicCounts {
+    /// Adds what another shard has counted.
+    pub fn add(&mut self, other: &Self) {
+        for qos in 0..3 {
+            self.received[qos] += other.received[qos];
+            self.sent[qos] += other.sent[qos];
+        }
+        self.dropped += other.dropped;
+    }
+
+    /// What has come to be counted since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let mut difference = *self;
+        for qos in 0..3 {
+            difference.received[qos] = self.received[qos].saturating_sub(before.received[qos]);
+            difference.sent[qos] = self.sent[qos].saturating_sub(before.sent[qos]);
+        }
+        difference.dropped = self.dropped.saturating_sub(before.dropped);
+        difference
+    }
+}
+
+/// What can be told of a slow subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlowSubFacts {
+    /// Whose it is.
+    pub client_id: Box<str>,
+    /// The topic of the message that was slow.
+    pub topic: Box<str>,
+    /// How long it took, milliseconds.
+    pub span_ms: u64,
+    /// When that was, milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// What can be told of a congested connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CongestionFacts {
+    /// Its client identifier.
+    pub client_id: Box<str>,
+    /// The connection's user name, if it gave one.
+    pub username: Option<Box<str>>,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Bytes that it has yet to take.
+    pub unsent_bytes: usize,
+    /// Messages that wait behind them.
+    pub queued: usize,
 }
 
 /// What can be told of one subscription.

@@ -32,6 +32,7 @@ macro_rules! counters {
 
 counters! {
     connections = "connections.count": "Live MQTT connections, a gauge",
+    connections_congested = "connections.congested.count": "Connections that do not take what they are sent, a gauge",
     sessions = "sessions.count": "Sessions, connected or not, a gauge",
     subscriptions = "subscriptions.count": "Subscriptions, shared ones included, a gauge",
     retained = "retained.count": "Retained messages, a gauge",

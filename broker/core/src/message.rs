@@ -60,6 +60,8 @@ pub struct Message {
     client_hash: u32,
     properties_len: u32,
     expires_ms: u64,
+    /// When it was taken in, as [`Message::age_ms`] understands it; 0 if that does not matter.
+    taken_in_ms: u32,
     /// Topic, properties, payload.
     bytes: Box<[u8]>,
     topic_len: u16,
@@ -77,6 +79,16 @@ impl Message {
     /// Never: a topic is shorter than 2^16 bytes, and a packet's other parts than 2^32.
     #[must_use]
     pub fn keep(passing: &Publication<'_>) -> Rc<Self> {
+        Self::keep_from(passing, 0)
+    }
+
+    /// The same, of a message that was taken in at `now_ms`.
+    #[must_use]
+    pub fn keep_at(passing: &Publication<'_>, now_ms: u64) -> Rc<Self> {
+        Self::keep_from(passing, (now_ms as u32).max(1))
+    }
+
+    fn keep_from(passing: &Publication<'_>, taken_in_ms: u32) -> Rc<Self> {
         let mut bytes = Vec::with_capacity(passing.topic.len() + passing.properties.len() + passing.payload.len());
         bytes.extend_from_slice(passing.topic.as_bytes());
         bytes.extend_from_slice(passing.properties);
@@ -90,6 +102,7 @@ impl Message {
             topic_len: u16::try_from(passing.topic.len()).expect("topic length"),
             qos: passing.qos,
             retain: passing.retain,
+            taken_in_ms,
         })
     }
 
@@ -117,6 +130,12 @@ impl Message {
     #[must_use]
     pub fn topic_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.topic_len)]
+    }
+
+    /// How long ago it was taken in, milliseconds; `None` if that was not noted. After 49 days it begins anew.
+    #[must_use]
+    pub fn age_ms(&self, now_ms: u64) -> Option<u64> {
+        (self.taken_in_ms != 0).then(|| u64::from((now_ms as u32).wrapping_sub(self.taken_in_ms)))
     }
 
     /// When it expires, milliseconds.

@@ -64,6 +64,59 @@ impl Default for Flapping {
     }
 }
 
+/// What is measured of slow subscriptions (`slow_subs`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowSubs {
+    /// `enable`.
+    pub enable: bool,
+    /// `threshold`: what takes less is not slow.
+    pub threshold: Duration,
+    /// `expire_interval`: for how long it is remembered.
+    pub expire_interval: Duration,
+    /// `top_k_num`: how many are.
+    pub top_k: u16,
+    /// `stats_type`.
+    pub time: SlowSubsTime,
+}
+
+/// Which time of a message counts (`slow_subs.stats_type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowSubsTime {
+    /// From when it is taken in until its client has acknowledged it.
+    Whole,
+    /// From when it is taken in until it is sent.
+    Internal,
+    /// From when it is sent until its client has acknowledged it.
+    Response,
+}
+
+impl Default for SlowSubs {
+    fn default() -> Self {
+        Self {
+            enable: false,
+            threshold: Duration::from_millis(500),
+            expire_interval: Duration::from_secs(300),
+            top_k: 10,
+            time: SlowSubsTime::Whole,
+        }
+    }
+}
+
+/// When congested connections are told of (`conn_congestion`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnCongestion {
+    /// `enable_alarm`.
+    pub enable_alarm: bool,
+    /// `min_alarm_sustain_duration`: how long a connection that was congested still counts as such.
+    pub min_sustain: Duration,
+}
+
+impl Default for ConnCongestion {
+    fn default() -> Self {
+        Self { enable_alarm: true, min_sustain: Duration::from_secs(60) }
+    }
+}
+
 /// Settings of the MQTT protocol, alike on all shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -139,6 +192,10 @@ pub struct Settings {
     pub retainer_delivery_rate: u32,
     /// `flapping_detect`.
     pub flapping: Flapping,
+    /// `conn_congestion`.
+    pub conn_congestion: ConnCongestion,
+    /// `slow_subs`.
+    pub slow_subs: SlowSubs,
     /// `retainer.max_payload_size`, bytes: larger messages are routed but not retained.
     pub retainer_max_payload_size: u32,
     /// `retainer.backend.max_retained_messages` per shard; 0 is unlimited.
@@ -241,6 +298,8 @@ impl Default for Settings {
             retainer_msg_expiry_interval: None,
             retainer_delivery_rate: 0,
             flapping: Flapping::default(),
+            conn_congestion: ConnCongestion::default(),
+            slow_subs: SlowSubs::default(),
             retainer_max_payload_size: 1024 * 1024,
             retainer_max_messages: 0,
             retainer_stop_publish_clear_msg: false,

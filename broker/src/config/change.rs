@@ -10,7 +10,8 @@ use super::{apply, environment, overrides};
 use std::path::Path;
 
 /// Roots of keys that can change at run time.
-const ROOTS: [&str; 5] = ["mqtt", "auto_subscribe", "delayed", "flapping_detect", "retainer"];
+const ROOTS: [&str; 7] =
+    ["mqtt", "auto_subscribe", "conn_congestion", "delayed", "flapping_detect", "retainer", "slow_subs"];
 
 /// Other keys that can: the process around the shards looks at them.
 const KEYS_OF_THE_PROCESS: [&str; 2] = ["log.console.level", "log.file.level"];

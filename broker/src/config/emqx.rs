@@ -7,14 +7,12 @@
 const ROOTS: &[&str] = &[
     "actions",
     "ai",
-    "alarm",
     "api_key",
     "authentication",
     "authorization",
     "authentication_settings",
     "bridges",
     "cluster",
-    "conn_congestion",
     "connectors",
     "crl_cache",
     "dashboard",
@@ -35,7 +33,6 @@ const ROOTS: &[&str] = &[
     "rule_engine",
     "schema_registry",
     "schema_validation",
-    "slow_subs",
     "sources",
     "stats",
     "topic_metrics",
@@ -44,6 +41,7 @@ const ROOTS: &[&str] = &[
 
 /// Keys and groups of which ringmq has neighbours. A `*` stands for any one element.
 const KEYS: &[&str] = &[
+    "alarm.actions",
     "listeners.quic",
     "listeners.ssl",
     "listeners.ws",
@@ -134,7 +132,8 @@ const NEVER: &[&str] = &[
     "retainer.msg_clear_interval",
     "retainer.msg_clear_limit",
     "rpc",
-    "sysmon",
+    "sysmon.top",
+    "sysmon.vm",
     "telemetry",
 ];
 

@@ -9,7 +9,7 @@ use super::{Config, Listener};
 use crate::log::{Formatter, Level, TimestampFormat};
 use crate::trace::PayloadEncode;
 use ringmq_core::machine::SHARDS_MAX;
-use ringmq_core::settings::ShareStrategy;
+use ringmq_core::settings::{ShareStrategy, SlowSubsTime};
 use ringmq_drive::DriverKind;
 use std::time::Duration;
 
@@ -490,6 +490,107 @@ pub(crate) static KEYS: &[Key] = &[
         "5m",
         Kind::Duration { min: SECOND, max: INTERVAL_MAX, set: |t, span| t.config.settings.flapping.ban_time = span },
         "For how long.",
+    ),
+    key(
+        "conn_congestion.enable_alarm",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.conn_congestion.enable_alarm = on),
+        "Whether a connection that does not take what it is sent raises an alarm.",
+    ),
+    key(
+        "conn_congestion.min_alarm_sustain_duration",
+        "1m",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.conn_congestion.min_sustain = span },
+        "How long a connection has to take everything before that alarm ends.",
+    ),
+    key(
+        "slow_subs.enable",
+        "false",
+        Kind::Bool(|t, on| t.config.settings.slow_subs.enable = on),
+        "Whether the time is measured that messages take to their subscribers.",
+    ),
+    key(
+        "slow_subs.threshold",
+        "500ms",
+        Kind::Duration {
+            min: Duration::from_millis(100),
+            max: DAY,
+            set: |t, span| t.config.settings.slow_subs.threshold = span,
+        },
+        "What takes less is not slow.",
+    ),
+    key(
+        "slow_subs.expire_interval",
+        "5m",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.slow_subs.expire_interval = span },
+        "How long a slow client and topic are remembered.",
+    ),
+    key(
+        "slow_subs.top_k_num",
+        "10",
+        Kind::Integer { min: 1, max: 1000, words: &[], set: |t, n| t.config.settings.slow_subs.top_k = fit(n) },
+        "How many of them.",
+    ),
+    key(
+        "slow_subs.stats_type",
+        "whole",
+        Kind::Choice {
+            names: &["whole", "internal", "response"],
+            set: |t, index| {
+                t.config.settings.slow_subs.time =
+                    [SlowSubsTime::Whole, SlowSubsTime::Internal, SlowSubsTime::Response][index];
+            },
+        },
+        "Which time counts: from when the broker takes a message in until its client acknowledges it (`whole`) or until it \
+         is sent (`internal`), or from when it is sent until it is acknowledged (`response`).",
+    ),
+    key(
+        "alarm.size_limit",
+        "1000",
+        Kind::Integer { min: 1, max: 3000, words: &[], set: |t, n| t.config.alarms.size_limit = fit(n) },
+        "Alarms that are over and still shown.",
+    ),
+    key(
+        "alarm.validity_period",
+        "1d",
+        Kind::Duration { min: SECOND, max: INTERVAL_MAX, set: |t, span| t.config.alarms.validity_period = span },
+        "How long after its end an alarm is still shown.",
+    ),
+    key(
+        "sysmon.os.cpu_check_interval",
+        "1m",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.sysmon.cpu_check_interval = span },
+        "How often the use of the machine's processors is measured, over the time since it last was.",
+    ),
+    key(
+        "sysmon.os.cpu_high_watermark",
+        "80%",
+        Kind::Percent { min: 1, max: 100, set: |t, percent| t.config.sysmon.cpu_high_watermark = percent },
+        "Use of the processors above which the alarm `high_cpu_usage` begins.",
+    ),
+    key(
+        "sysmon.os.cpu_low_watermark",
+        "60%",
+        Kind::Percent { min: 1, max: 100, set: |t, percent| t.config.sysmon.cpu_low_watermark = percent },
+        "Use of the processors at which that alarm ends.",
+    ),
+    key(
+        "sysmon.os.mem_check_interval",
+        "1m",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.sysmon.mem_check_interval = span },
+        "How often the use of memory is measured.",
+    ),
+    key(
+        "sysmon.os.sysmem_high_watermark",
+        "70%",
+        Kind::Percent { min: 1, max: 100, set: |t, percent| t.config.sysmon.sysmem_high_watermark = percent },
+        "Use of the machine's memory above which the alarm `high_system_memory_usage` is active.",
+    ),
+    key(
+        "sysmon.os.procmem_high_watermark",
+        "5%",
+        Kind::Percent { min: 1, max: 100, set: |t, percent| t.config.sysmon.procmem_high_watermark = percent },
+        "Share of the machine's memory that the broker uses above which `high_process_memory_usage` is active.",
     ),
     key(
         "banned.bootstrap_file",

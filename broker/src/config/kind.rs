@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     PowerOfTwo { min: u64, max: u64, set: fn(&mut Target<'_>, u64) },
     /// A number with up to three decimals, in thousandths.
     Permille { min: u32, max: u32, set: fn(&mut Target<'_>, u32) },
+    /// A whole percentage.
+    Percent { min: u8, max: u8, set: fn(&mut Target<'_>, u8) },
     /// Events per second; 0 is `infinity`.
     Rate(fn(&mut Target<'_>, u32)),
     /// A length of time.
@@ -77,6 +79,12 @@ impl Kind {
             Self::Permille { min, max, set } => {
                 let permille = in_range(permille(text)?, u64::from(min), u64::from(max), &decimal)?;
                 set(target, u32::try_from(permille).map_err(|_| "is too large".to_owned())?);
+            }
+            Self::Percent { min, max, set } => {
+                let number = text.strip_suffix('%').ok_or("is not a percentage such as 80%")?;
+                let write = |value: u64| format!("{value}%");
+                let percent = in_range(integer(number)?, u64::from(min), u64::from(max), &write)?;
+                set(target, u8::try_from(percent).map_err(|_| "is too large".to_owned())?);
             }
             Self::Rate(set) => set(target, rate(text)?),
             Self::Duration { min, max, set } => set(target, span_in_range(text, min, max)?),
@@ -148,6 +156,7 @@ impl Kind {
             Self::Permille { min, max, .. } => {
                 format!("a number from {} to {}", decimal(u64::from(min)), decimal(u64::from(max)))
             }
+            Self::Percent { min, max, .. } => format!("a percentage from {min}% to {max}%"),
             Self::Rate(_) => "a number a second such as 100/s, or infinity".to_owned(),
             Self::Duration { min, max, .. } => {
                 format!("a duration from {} to {} such as 500ms, 15s, 5m, 2h, 1d", written(min), written(max))

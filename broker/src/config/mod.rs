@@ -30,9 +30,11 @@ pub(crate) use overrides::path as overrides_path;
 pub(crate) use reference::reference_page;
 pub(crate) use values::Row;
 
+use crate::alarms::Keep;
 use crate::log::LogSettings;
 use crate::rewrite::Rule;
 use crate::sys::{self, SysTopics};
+use crate::sysmon::SysmonOptions;
 use crate::topology::CoreList;
 use crate::trace::PayloadEncode;
 use ringmq_core::settings::Settings;
@@ -64,6 +66,10 @@ pub(crate) struct Config {
     pub(crate) sys_topics: SysTopics,
     /// `node.data_dir`.
     pub(crate) data_dir: PathBuf,
+    /// `alarm`.
+    pub(crate) alarms: Keep,
+    /// `sysmon.os`.
+    pub(crate) sysmon: SysmonOptions,
     /// `banned.bootstrap_file`.
     pub(crate) banned_bootstrap_file: Option<PathBuf>,
     /// TCP listeners by name.
@@ -111,6 +117,8 @@ impl Default for Config {
             node_name: sys::DEFAULT_NODE_NAME.to_owned(),
             sys_topics: SysTopics::default(),
             data_dir: PathBuf::from("data"),
+            alarms: Keep::default(),
+            sysmon: SysmonOptions::default(),
             banned_bootstrap_file: None,
             listeners: BTreeMap::from([(DEFAULT_LISTENER.to_owned(), Listener::default())]),
             shards: None,

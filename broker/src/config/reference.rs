@@ -23,8 +23,8 @@ directory), environment variables, `--set key=value`, and the other flags of the
 `ringmq check-config --config FILE` tells all that is wrong, without starting. `ringmq print-config --origin` prints the
 effective value of every key and where it came from.
 
-Keys below `mqtt`, `auto_subscribe`, `delayed`, `flapping_detect` and `retainer`, and levels of the log, can change
-while the broker runs; all others are read when it starts: [control.md](control.md).
+Keys below `mqtt`, `auto_subscribe`, `conn_congestion`, `delayed`, `flapping_detect`, `retainer` and `slow_subs`, and
+levels of the log, can change while the broker runs; all others are read when it starts: [control.md](control.md).
 
 Durations have a unit (`us`, `ms`, `s`, `m`, `h`, `d`) and may be joined (`1h30m`). Sizes have `B`, `KB`, `MB` or `GB`,
 1024-based. A value `null` restores the default. `<name>` is a name of your choice.

@@ -55,6 +55,7 @@ fn edges(kind: &Kind) -> Vec<String> {
         }
         Kind::PowerOfTwo { min, max, .. } => vec![min.to_string(), max.to_string()],
         Kind::Permille { min, max, .. } => vec![(min / 1000).to_string(), (max / 1000).to_string()],
+        Kind::Percent { min, max, .. } => vec![format!("{min}%"), format!("{max}%")],
         Kind::Rate(_) => vec!["infinity".to_owned(), "1/s".to_owned(), u32::MAX.to_string()],
         Kind::Duration { min, max, .. }
         | Kind::DurationOrInfinity { min, max, .. }

@@ -6,6 +6,8 @@ use super::banned::{Bans, Wanted};
 use super::levels;
 use super::lists::Shards;
 use super::protocol::{Answer, Command};
+use super::topic_metrics::TopicMetrics;
+use crate::alarms::Alarms;
 use crate::config::{self, Layers, Loaded, Problem, Problems, Row};
 use crate::counters::SharedCounters;
 use crate::log::{self, LEVELS};
@@ -58,6 +60,8 @@ pub(crate) struct Console {
     counters: Arc<SharedCounters>,
     facts: Facts,
     bans: Bans,
+    alarms: Alarms,
+    topic_metrics: TopicMetrics,
     started: Instant,
     traces: Arc<Registry>,
 }
@@ -72,8 +76,24 @@ impl Console {
         bans: Bans,
         traces: Arc<Registry>,
     ) -> Self {
-        let started = Instant::now();
-        Self { layers, loaded: Mutex::new(loaded), control, counters, facts, bans, started, traces }
+        let alarms = Alarms::new(&loaded.config.node_name, loaded.config.alarms);
+        let (loaded, topic_metrics, started) = (Mutex::new(loaded), TopicMetrics::default(), Instant::now());
+        Self { layers, loaded, control, counters, facts, bans, alarms, topic_metrics, started, traces }
+    }
+
+    /// What is wrong.
+    pub(super) fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
+    /// Topics whose messages are counted.
+    pub(super) fn topic_metrics(&self) -> &TopicMetrics {
+        &self.topic_metrics
+    }
+
+    /// The sum of a counter of the shards, as they last published it.
+    pub(super) fn counter(&self, name: &str) -> u64 {
+        self.counters.sum(name)
     }
 
     /// The shards, as they can be asked.
@@ -133,6 +153,9 @@ impl Console {
             Command::ClientsList { cursor } => told(shards.clients(cursor.as_deref())),
             Command::ClientsShow { clientid } => told(shards.client(clientid)),
             Command::ClientsKick { clientid } => told(shards.kick(clientid)),
+            Command::AlarmsList => done(self.list_alarms()),
+            Command::AlarmsHistory => done(self.alarm_history()),
+            Command::AlarmsClear => done(self.clear_alarm_history()),
             Command::BannedList { cursor } => told(self.bans.list(cursor.as_deref())),
             Command::BannedAdd { kind, who, by, reason, until } => {
                 let (by, reason, until) = (by.as_deref(), reason.as_deref(), until.as_deref());
@@ -145,6 +168,12 @@ impl Console {
             }
             Command::SubscriptionsLag => told(shards.lag()),
             Command::TopicsList { cursor } => told(shards.topics(cursor.as_deref())),
+            Command::SlowSubsList => told(self.list_slow_subs()),
+            Command::SlowSubsClear => told(self.clear_slow_subs()),
+            Command::TopicMetricsList => told(self.list_topic_metrics()),
+            Command::TopicMetricsRegister { topic } => told(self.register_topic(topic)),
+            Command::TopicMetricsUnregister { topic } => told(self.unregister_topic(topic.as_deref())),
+            Command::TopicMetricsReset { topic } => told(self.reset_topic(topic.as_deref())),
             Command::TopicsTree { prefix, depth } => told(shards.tree(prefix.as_deref(), *depth)),
             Command::RetainerInfo => told(shards.retainer_info()),
             Command::RetainerTopics { filter, cursor } => told(shards.retained(filter.as_deref(), cursor.as_deref())),

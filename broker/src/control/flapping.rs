@@ -5,6 +5,7 @@ use super::console::Console;
 use super::lists::Shards;
 use crate::banned::{Rule, Who};
 use crate::config::Problem;
+use crate::log::module;
 use crate::wall_clock;
 use ringmq_core::control::Control as Request;
 use ringmq_drive::Control;
@@ -14,18 +15,15 @@ use std::time::Duration;
 const BY: &str = "flapping detector";
 const REASON: &str = "flapping is detected";
 
-/// Most names in one message for people.
-const NAMES_MAX: usize = 5;
-
 impl Console {
-    /// Bans the clients that shards have found since the last time, if that is wanted; says who they are.
+    /// Bans the clients that shards have found since the last time, if that is wanted.
     ///
     /// # Errors
     /// The shards do not answer, or the bans cannot be made.
-    pub(crate) fn ban_flapping(&self) -> Result<Option<String>, Problem> {
+    pub(crate) fn ban_flapping(&self) -> Result<(), Problem> {
         let flapping = self.settings().flapping;
         if !flapping.enable {
-            return Ok(None);
+            return Ok(());
         }
         let answers = Shards(self.shards()).ask_all(|| Request::TakeFlapping)?;
         let found = answers.into_iter().flat_map(|(_, answer)| match answer {
@@ -34,10 +32,14 @@ impl Console {
         });
         let found: Vec<Box<str>> = found.collect();
         if found.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         self.bans().add_flapping(self.shards(), &found, flapping.ban_time)?;
-        Ok(Some(told(&found, flapping.ban_time)))
+        for clientid in &found {
+            let ban_time_s = flapping.ban_time.as_secs();
+            tracing::warn!(target: module::CLIENT, clientid = &**clientid, ban_time_s, "flapping_detected");
+        }
+        Ok(())
     }
 }
 
@@ -57,31 +59,5 @@ impl Bans {
             }
             Ok(())
         })
-    }
-}
-
-fn told(found: &[Box<str>], ban_time: Duration) -> String {
-    let names: Vec<String> = found.iter().take(NAMES_MAX).map(|name| format!("`{}`", name.escape_debug())).collect();
-    let more = match found.len() - names.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!(
-        "banned for {} s for connecting and disconnecting too often: {}{more}",
-        ban_time.as_secs(),
-        names.join(", ")
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_names_some_and_counts_the_others() {
-        let names = |count| (0..count).map(|number| format!("c{number}\n").into()).collect::<Vec<Box<str>>>();
-        let text = told(&names(2), Duration::from_secs(300));
-        assert_eq!(text, "banned for 300 s for connecting and disconnecting too often: `c0\\n`, `c1\\n`");
-        assert!(told(&names(9), Duration::ZERO).ends_with("`c4\\n` and 4 more"));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Absent: what a request does ([`Console`]), and anything that a shard would have to wait for.
 
+mod alarms;
 mod banned;
 mod console;
 mod flapping;
@@ -10,7 +11,9 @@ mod levels;
 mod lists;
 pub(crate) mod protocol;
 mod retainer;
+mod slow_subs;
 pub(crate) mod socket;
+mod topic_metrics;
 mod tree;
 
 pub(crate) use banned::Bans;

@@ -58,6 +58,15 @@ pub(crate) enum Command {
         /// Its client identifier.
         clientid: String,
     },
+    /// The active alarms.
+    #[serde(rename = "alarms.list")]
+    AlarmsList,
+    /// Alarms that are over.
+    #[serde(rename = "alarms.history")]
+    AlarmsHistory,
+    /// Forgets alarms that are over.
+    #[serde(rename = "alarms.clear")]
+    AlarmsClear,
     /// The bans, a page.
     #[serde(rename = "banned.list")]
     BannedList {
@@ -123,6 +132,35 @@ pub(crate) enum Command {
         prefix: Option<String>,
         /// Levels below the prefix.
         depth: usize,
+    },
+    /// The slowest subscriptions.
+    #[serde(rename = "slow_subs.list")]
+    SlowSubsList,
+    /// Forgets them.
+    #[serde(rename = "slow_subs.clear")]
+    SlowSubsClear,
+    /// What was counted by topic.
+    #[serde(rename = "topic_metrics.list")]
+    TopicMetricsList,
+    /// Counts a topic from now on.
+    #[serde(rename = "topic_metrics.register")]
+    TopicMetricsRegister {
+        /// The topic.
+        topic: String,
+    },
+    /// Counts a topic no longer, or none.
+    #[serde(rename = "topic_metrics.unregister")]
+    TopicMetricsUnregister {
+        /// The topic; all if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic: Option<String>,
+    },
+    /// Begins to count anew.
+    #[serde(rename = "topic_metrics.reset")]
+    TopicMetricsReset {
+        /// The topic; all if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic: Option<String>,
     },
     /// How many messages are retained.
     #[serde(rename = "retainer.info")]

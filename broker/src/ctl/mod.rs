@@ -4,8 +4,8 @@ mod text;
 
 use crate::banner;
 use crate::cli::{
-    Ask, BannedAsk, ClientsAsk, ConfAsk, ListenersAsk, LogAsk, RetainerAsk, RewriteAsk, SubscriptionsAsk, TopicsAsk,
-    TraceAsk,
+    AlarmsAsk, Ask, BannedAsk, ClientsAsk, ConfAsk, ListenersAsk, LogAsk, RetainerAsk, RewriteAsk, SlowSubsAsk,
+    SubscriptionsAsk, TopicMetricsAsk, TopicsAsk, TraceAsk,
 };
 use crate::config::Problem;
 use crate::control::protocol::{Answer, Command, Request, VERSION};
@@ -55,6 +55,9 @@ fn command(ask: Ask) -> Command {
         Ask::Clients { ask: ClientsAsk::List } => Command::ClientsList { cursor: None },
         Ask::Clients { ask: ClientsAsk::Show { clientid } } => Command::ClientsShow { clientid },
         Ask::Clients { ask: ClientsAsk::Kick { clientid } } => Command::ClientsKick { clientid },
+        Ask::Alarms { ask: AlarmsAsk::List } => Command::AlarmsList,
+        Ask::Alarms { ask: AlarmsAsk::History } => Command::AlarmsHistory,
+        Ask::Alarms { ask: AlarmsAsk::Clear } => Command::AlarmsClear,
         Ask::Banned { ask: BannedAsk::List } => Command::BannedList { cursor: None },
         Ask::Banned { ask: BannedAsk::Add { kind, who, by, reason, until } } => {
             Command::BannedAdd { kind, who, by, reason, until }
@@ -67,6 +70,12 @@ fn command(ask: Ask) -> Command {
         Ask::Subscriptions { ask: SubscriptionsAsk::Lag } => Command::SubscriptionsLag,
         Ask::Topics { ask: TopicsAsk::List } => Command::TopicsList { cursor: None },
         Ask::Topics { ask: TopicsAsk::Tree { prefix, depth } } => Command::TopicsTree { prefix, depth },
+        Ask::SlowSubs { ask: SlowSubsAsk::List } => Command::SlowSubsList,
+        Ask::SlowSubs { ask: SlowSubsAsk::Clear } => Command::SlowSubsClear,
+        Ask::TopicMetrics { ask: TopicMetricsAsk::List } => Command::TopicMetricsList,
+        Ask::TopicMetrics { ask: TopicMetricsAsk::Register { topic } } => Command::TopicMetricsRegister { topic },
+        Ask::TopicMetrics { ask: TopicMetricsAsk::Unregister { topic } } => Command::TopicMetricsUnregister { topic },
+        Ask::TopicMetrics { ask: TopicMetricsAsk::Reset { topic } } => Command::TopicMetricsReset { topic },
         Ask::Retainer { ask: RetainerAsk::Info } => Command::RetainerInfo,
         Ask::Retainer { ask: RetainerAsk::Topics { filter } } => Command::RetainerTopics { filter, cursor: None },
         Ask::Retainer { ask: RetainerAsk::Clean { filter } } => Command::RetainerClean { filter, cursor: None },

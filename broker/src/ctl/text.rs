@@ -27,6 +27,9 @@ fn object(fields: &Map<String, Value>) -> String {
     if let Some(clients) = list("clients") {
         return clients.iter().map(client).collect();
     }
+    if let Some(alarms) = list("alarms") {
+        return alarms.iter().map(alarm).collect();
+    }
     if let Some(banned) = list("banned") {
         return banned.iter().map(ban).collect();
     }
@@ -38,6 +41,12 @@ fn object(fields: &Map<String, Value>) -> String {
     }
     if let Some(groups) = list("groups") {
         return groups.iter().map(group).collect::<String>() + end;
+    }
+    if let Some(slow) = list("slow_subs") {
+        return slow.iter().map(slow_subscription).collect();
+    }
+    if let Some(topics) = list("topic_metrics") {
+        return topics.iter().map(counted_topic).collect();
     }
     if let Some(tree) = list("tree") {
         return tree.iter().map(node).collect::<String>() + end;
@@ -96,6 +105,12 @@ fn client(row: &Value) -> String {
     format!("{} {place}{username}{facts}\n", field("clientid"))
 }
 
+fn alarm(row: &Value) -> String {
+    let field = |name: &str| word(&row[name]);
+    let times = format!("activate_at={} deactivate_at={}", field("activate_at"), field("deactivate_at"));
+    format!("{} {times} duration={} {}\n", field("name"), field("duration"), field("message"))
+}
+
 fn ban(row: &Value) -> String {
     let field = |name: &str| word(&row[name]);
     let (by, reason) = (field("by"), field("reason"));
@@ -119,6 +134,20 @@ fn group(row: &Value) -> String {
     let members = row["members"].as_array().map_or(&[][..], Vec::as_slice);
     let lines: String = members.iter().map(member).collect();
     format!("{} members={} {}\n{lines}", word(&row["topic"]), members.len(), waiting(row))
+}
+
+fn slow_subscription(row: &Value) -> String {
+    let (client, topic) = (word(&row["clientid"]), word(&row["topic"]));
+    format!("{client} {topic} timespan={} last_update_time={}\n", row["timespan"], row["last_update_time"])
+}
+
+fn counted_topic(row: &Value) -> String {
+    let metric = |name: &str| {
+        let figure = |of: &str| word(&row["metrics"][format!("messages.{name}.{of}")]);
+        format!(" {name}={} ({}/s)", figure("count"), figure("rate"))
+    };
+    let names = ["in", "out", "dropped", "qos0.in", "qos0.out", "qos1.in", "qos1.out", "qos2.in", "qos2.out"];
+    format!("{}{}\n", word(&row["topic"]), names.map(metric).concat())
 }
 
 fn node(row: &Value) -> String {

@@ -69,7 +69,7 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         monitoring::serve(listener, Arc::clone(&console))
             .map_err(|error| Problem::new(format!("cannot start the thread for monitoring: {error}")))?;
     }
-    watch::start(Arc::clone(&console))
+    watch::start(Arc::clone(&console), config.sysmon)
         .map_err(|error| Problem::new(format!("cannot start the thread that watches: {error}")))?;
     sys::start(&config.sys_topics, &config.node_name, Arc::clone(&console))
         .map_err(|error| Problem::new(format!("cannot start the thread for $SYS topics: {error}")))?;

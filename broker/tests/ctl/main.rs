@@ -1,5 +1,6 @@
 //! `ringmq ctl` and the control socket of the real program.
 
+mod alarms;
 mod banned;
 mod broker;
 mod counters;
@@ -7,7 +8,9 @@ mod lists;
 mod log;
 mod monitoring;
 mod settings;
+mod slow_subs;
 mod sys_topics;
+mod topic_metrics;
 mod trace;
 
 use broker::{Broker, program};

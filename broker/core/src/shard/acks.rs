@@ -9,6 +9,9 @@ impl Hub {
     /// PUBACK from a subscriber: the message is delivered, or refused for good [MQTT-4.4.0-2] [MQTT-4.8.2-6].
     #[inline]
     pub(super) fn acknowledged(&mut self, from: u32, packet_id: u16, fx: &mut Effects) {
+        if self.settings.slow_subs.enable {
+            self.note_answered(from, packet_id);
+        }
         let session = self.sessions.get_mut(from).expect("live session");
         let done = session.delivery.as_mut().and_then(|delivery| {
             let at = delivery.position(packet_id)?;
@@ -26,6 +29,9 @@ impl Hub {
     /// PUBREC from a subscriber [MQTT-4.3.3-4] [MQTT-4.3.3-5] [MQTT3-4.3.3-1], also if the message has expired
     /// meanwhile [MQTT-4.3.3-13]. A refusal ends the exchange [MQTT-4.4.0-2].
     pub(super) fn received(&mut self, from: u32, packet_id: u16, reason: ReasonCode, fx: &mut Effects) {
+        if self.settings.slow_subs.enable {
+            self.note_answered(from, packet_id);
+        }
         let session = self.sessions.get_mut(from).expect("live session");
         let conn = session.conn.expect("live session");
         let version = session.version;

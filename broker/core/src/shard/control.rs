@@ -25,6 +25,17 @@ impl Shard {
                 Control::BanTaken
             }
             Control::TakeFlapping => Control::Flapping(self.take_flapping()),
+            Control::CountTopics(topics) => {
+                self.count_topics(topics);
+                Control::TopicsTaken
+            }
+            Control::ListTopicCounts => Control::TopicCounts(self.topic_counts()),
+            Control::ListSlowSubs => Control::SlowSubs(self.list_slow_subs()),
+            Control::ClearSlowSubs => {
+                self.clear_slow_subs();
+                Control::SlowSubsCleared
+            }
+            Control::ListCongested => Control::Congested(self.list_congested(fx)),
             Control::ListSubscriptions { of, from } => {
                 Control::Subscriptions(self.list_subscriptions(of.as_deref(), from))
             }

@@ -5,6 +5,8 @@
 
 use super::frames::Frames;
 use super::retain::slice_len;
+use super::slow_subs::SlowSubs;
+use super::topic_metrics::TopicMetrics;
 use super::tracing::Traces;
 use super::write::{Form, Written, write};
 use crate::counters::Counters;
@@ -28,6 +30,10 @@ pub(super) struct Hub {
     pub(super) settings: Rc<Settings>,
     pub(super) counters: Counters,
     pub(super) now_ms: u64,
+    /// Topics whose messages are counted, if there are any.
+    pub(super) topic_metrics: Option<Box<TopicMetrics>>,
+    /// Who was slow, if that is measured.
+    pub(super) slow_subs: SlowSubs,
     /// Sessions that have room again and asked to be told.
     pub(super) with_room: Vec<u32>,
     /// Sessions whose timer may be due earlier than it is set for.
@@ -61,8 +67,8 @@ impl<'a> Once<'a> {
         Self { passing, kept: None, frames: None }
     }
 
-    fn keep(&mut self) -> Rc<Message> {
-        self.kept.get_or_insert_with(|| Message::keep(self.passing)).clone()
+    fn keep(&mut self, now_ms: u64) -> Rc<Message> {
+        self.kept.get_or_insert_with(|| Message::keep_at(self.passing, now_ms)).clone()
     }
 }
 
@@ -120,7 +126,10 @@ impl Hub {
                 traces.mark(target.session, session, conn, once.passing.topic, fx);
             }
             match write(session, conn, once.passing, form, once.frames.as_deref_mut(), self.now_ms, fx) {
-                Written::Sent => self.counters.messages_qos0_sent += 1,
+                Written::Sent => {
+                    self.counters.messages_qos0_sent += 1;
+                    count_out(&mut self.topic_metrics, once.passing.topic, qos);
+                }
                 Written::TooLarge => {
                     self.counters.delivery_dropped_too_large += 1;
                     session.drops_mut().too_large += 1;
@@ -145,9 +154,10 @@ impl Hub {
                 // Kept until it is acknowledged [MQTT-4.3.2-2] [MQTT-4.3.2-3] [MQTT-4.3.3-2] [MQTT-4.3.3-3]
                 // [MQTT3-4.3.2-1].
                 let Target { subscription_id, via, .. } = target;
-                let outgoing = Outgoing { message: once.keep(), qos, retain, subscription_id, via };
+                let outgoing = Outgoing { message: once.keep(self.now_ms), qos, retain, subscription_id, via };
                 session.delivery_mut().launch(self.now_ms, outgoing).expect("an identifier is free");
                 self.counters.count_sent(qos);
+                count_out(&mut self.topic_metrics, once.passing.topic, qos);
                 if self.settings.retry_interval.is_some() {
                     self.to_arm.push(target.session);
                 }
@@ -176,8 +186,8 @@ impl Hub {
             session.drops_mut().qos0_msg += 1;
             return;
         }
-        let outgoing =
-            Outgoing { message: once.keep(), qos, retain, subscription_id: target.subscription_id, via: target.via };
+        let Target { subscription_id, via, .. } = target;
+        let outgoing = Outgoing { message: once.keep(self.now_ms), qos, retain, subscription_id, via };
         let priority = self.settings.mqueue_priority(once.passing.topic);
         let max = self.settings.max_mqueue_len as usize;
         if session.delivery_mut().queue.push(priority, outgoing, max).is_some() {
@@ -224,6 +234,10 @@ impl Hub {
             match write(session, conn, &passing, form, None, self.now_ms, fx) {
                 Written::Sent => {
                     self.counters.count_sent(qos);
+                    count_out(&mut self.topic_metrics, passing.topic, qos);
+                    if self.settings.slow_subs.enable && qos == QoS::AtMostOnce {
+                        self.slow_subs.note_sent(&self.settings.slow_subs, self.now_ms, session, &outgoing);
+                    }
                     if qos != QoS::AtMostOnce {
                         session.delivery_mut().launch(self.now_ms, outgoing).expect("an identifier is free");
                     }
@@ -297,7 +311,10 @@ impl Hub {
                 traces.mark(to, session, conn, message.view().topic, fx);
             }
             match write(session, conn, &message.view(), form, None, self.now_ms, fx) {
-                Written::Sent => self.counters.count_sent(qos),
+                Written::Sent => {
+                    self.counters.count_sent(qos);
+                    count_out(&mut self.topic_metrics, message.view().topic, qos);
+                }
                 Written::TooLarge => {
                     // The client takes less than it did: as if it had been delivered [MQTT-3.1.2-25].
                     session.delivery_mut().land(at);
@@ -314,6 +331,14 @@ impl Hub {
             delivery.stall = None;
         }
         self.pump(session, fx);
+    }
+}
+
+/// Counts a message that was sent, if its topic is one of those that are counted.
+#[inline]
+fn count_out(metrics: &mut Option<Box<TopicMetrics>>, topic: &str, qos: QoS) {
+    if let Some(metrics) = metrics {
+        metrics.count_out(topic, qos);
     }
 }
 

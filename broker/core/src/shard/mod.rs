@@ -1,13 +1,14 @@
 //! The broker's shard: one core's share of clients, sessions, subscriptions and retained messages.
 //!
 //! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler;
-//! `connect`, `banned` and `auth` make sessions live, `leave` ends connections and sessions, `flapping` counts that; `publish` takes messages in;
+//! `connect`, `banned` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
 //! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `exclusive` those of one
 //! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
 //! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
-//! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet; `pressure` holds up
-//! publishers; `tick` is time.
+//! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet;
+//! `pressure` holds up publishers; `tick` is time. What operators want to know is noted in passing: `flapping`,
+//! `congestion`, `topic_metrics`, `slow_subs`.
 //!
 //! A client's session lives on the shard that its identifier hashes to, and nowhere else. So does each retained topic
 //! and each shared group. That is why nothing here takes a lock and why taking a session over is a local affair.
@@ -16,6 +17,7 @@ mod acks;
 mod auth;
 mod auto_subscribe;
 mod banned;
+mod congestion;
 mod connect;
 mod conns;
 mod control;
@@ -37,10 +39,12 @@ mod retained_list;
 mod rewriting;
 mod route;
 mod share;
+mod slow_subs;
 mod subscribe;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod topic_metrics;
 mod tracing;
 mod write;
 
@@ -61,6 +65,7 @@ use crate::topics::{Index, Matches};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use congestion::Congestion;
 use conns::Conns;
 use core::net::IpAddr;
 use delayed::Delayed;
@@ -74,6 +79,7 @@ use pressure::Pressure;
 use retain::{Replays, Retained};
 use route::FanOuts;
 use share::Groups;
+use slow_subs::SlowSubs;
 
 /// What a shard is made of.
 pub struct ShardConfig {
@@ -112,6 +118,7 @@ pub struct Shard {
     groups: Groups,
     exclusives: Exclusives,
     flapping: Flapping,
+    congestion: Congestion,
     retained: Store<Retained>,
     replays: Replays,
     fan_outs: FanOuts,
@@ -175,6 +182,8 @@ impl Shard {
                 settings: Rc::new(settings),
                 counters: Counters::default(),
                 now_ms: 0,
+                topic_metrics: None,
+                slow_subs: SlowSubs::default(),
                 with_room: Vec::new(),
                 to_arm: Vec::new(),
                 dropped_for: None,
@@ -185,6 +194,7 @@ impl Shard {
             groups: Groups::new(random.next_u64()),
             exclusives: Exclusives::new(random.next_u64()),
             flapping: Flapping::new(seed),
+            congestion: Congestion::new(seed),
             retained: Store::new(),
             replays: Replays::default(),
             fan_outs: FanOuts::default(),
@@ -224,6 +234,7 @@ impl Shard {
         counters.sessions = self.hub.sessions.len() as u64;
         counters.retained = self.retained.len() as u64;
         counters.delayed = self.delayed.len() as u64;
+        counters.connections_congested = self.congestion.len() as u64;
         let sent = counters.messages_qos0_sent + counters.messages_qos1_sent + counters.messages_qos2_sent;
         counters.messages_sent = sent;
         counters.messages_received =
@@ -251,6 +262,9 @@ impl Shard {
         }
         while let Some(session) = self.hub.to_arm.pop() {
             self.arm(session);
+            if self.hub.settings.conn_congestion.enable_alarm {
+                self.note_congestion(session);
+            }
         }
         self.announce_congestion(fx);
         if self.hub.traces.is_some() {

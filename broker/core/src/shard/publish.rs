@@ -223,6 +223,9 @@ impl Shard {
         fx: &mut Effects,
     ) -> TakenIn {
         self.pressure.begin_message();
+        if let Some(metrics) = &mut self.hub.topic_metrics {
+            metrics.count_in(passing.topic, passing.qos);
+        }
         let mut ticket = None;
         if passing.retain {
             ticket = self.retain(passing, acknowledge_to, fx);

@@ -67,6 +67,9 @@ impl Shard {
         }
         if !matched && passing.publisher != Publisher::BROKER {
             self.hub.counters.messages_dropped_no_subscribers += 1;
+            if let Some(metrics) = &mut self.hub.topic_metrics {
+                metrics.count_dropped(passing.topic);
+            }
         }
         matched
     }
@@ -104,7 +107,9 @@ impl Shard {
                 self.pressure.note_own(self.id);
             }
             let walks = filters.iter().map(|filter| (*filter, self.index.fan_out(*filter))).collect();
-            self.fan_outs.unfinished.push_back(Unfinished { message: Message::keep(passing), walks });
+            self.fan_outs
+                .unfinished
+                .push_back(Unfinished { message: Message::keep_at(passing, self.hub.now_ms), walks });
             return;
         }
         self.deliveries_left = self.deliveries_left.saturating_sub(receivers);

@@ -45,6 +45,7 @@ impl Shard {
     fn each_second(&mut self) {
         self.accepted_from.clear();
         self.sweep_retained();
+        self.sweep_congestion();
         if let Some(interest) = &mut self.interest {
             interest.turn();
         }

@@ -5,6 +5,7 @@
 mod auth;
 mod banned;
 mod bounds;
+mod congestion;
 mod control;
 mod delayed;
 mod exclusive;
@@ -17,3 +18,5 @@ mod retained;
 mod rewriting;
 mod sessions;
 mod shared;
+mod slow_subs;
+mod topic_metrics;

@@ -1,0 +1,115 @@
+//! Alarms of the real program: raised, told, ended, and remembered.
+
+use crate::PATIENCE;
+use crate::broker::Broker;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+/// Sends a packet of any length.
+fn send(stream: &mut TcpStream, head: u8, body: &[u8]) {
+    let mut packet = vec![head];
+    let mut length = body.len();
+    while length > 127 {
+        packet.push(u8::try_from(length & 127).expect("7 bits") | 128);
+        length >>= 7;
+    }
+    packet.push(u8::try_from(length).expect("7 bits"));
+    packet.extend_from_slice(body);
+    stream.write_all(&packet).expect("sent");
+}
+
+/// The next packet: its first byte, and its body.
+fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut byte = [0];
+    stream.read_exact(&mut byte).expect("a packet");
+    let (head, mut length, mut shift) = (byte[0], 0_usize, 0);
+    loop {
+        stream.read_exact(&mut byte).expect("a packet");
+        length |= usize::from(byte[0] & 127) << shift;
+        shift += 7;
+        if byte[0] < 128 {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).expect("a packet");
+    (head, body)
+}
+
+fn subscribe(stream: &mut TcpStream, filter: &str) {
+    let length = u8::try_from(filter.len()).expect("short");
+    send(stream, 0x82, &[&[0, 1, 0, 0, length], filter.as_bytes(), &[0]].concat());
+    assert_eq!(receive(stream).0, 0x90);
+}
+
+/// The next message, which is about an alarm: the end of its topic, and its payload.
+fn told(stream: &mut TcpStream) -> (String, Value) {
+    let (head, body) = receive(stream);
+    assert_eq!(head, 0x30);
+    let end = 2 + usize::from(body[0]) * 256 + usize::from(body[1]);
+    let topic = String::from_utf8(body[2..end].to_vec()).expect("text");
+    let (_, kind) = topic.rsplit_once("/alarms/").expect("the topic of an alarm");
+    // Behind the length of no properties.
+    (kind.to_owned(), serde_json::from_slice(&body[end + 1..]).expect("JSON"))
+}
+
+fn rows(broker: &Broker, ask: &str) -> Vec<Value> {
+    let told: Value = serde_json::from_str(&broker.ctl(&["--json", "alarms", ask])).expect("JSON");
+    told["alarms"].as_array().expect("a list").clone()
+}
+
+/// The alarm of this name, once it is in that list.
+fn wait_for(broker: &Broker, ask: &str, name: &Value) -> Value {
+    let by = Instant::now() + PATIENCE;
+    loop {
+        let found = rows(broker, ask);
+        if let Some(row) = found.iter().find(|row| row["name"] == *name) {
+            return row.clone();
+        }
+        assert!(Instant::now() < by, "{found:?}");
+    }
+}
+
+#[test]
+fn a_slow_reader_raises_an_alarm_that_ends_with_it() {
+    let file = "conn_congestion.min_alarm_sustain_duration = 1s\nsysmon.os { sysmem_high_watermark = 100% }";
+    let broker = Broker::start("alarm-congestion", file);
+    let mut watcher = broker.client("watcher").0;
+    subscribe(&mut watcher, "$SYS/brokers/emqx@127.0.0.1/alarms/+");
+    let mut slow = broker.client("slow").0;
+    subscribe(&mut slow, "t");
+    let mut publisher = broker.client("publisher").0;
+    let message = [&[0, 1, b't', 0, 1, 0][..], &[b'x'; 512 * 1024]].concat();
+    // More than the sockets between them hold.
+    for _ in 0..64 {
+        send(&mut publisher, 0x32, &message);
+        assert_eq!(receive(&mut publisher).0, 0x40);
+    }
+    let name = Value::from("conn_congestion/slow/unknown_user");
+    let row = wait_for(&broker, "list", &name);
+    assert_eq!((&row["deactivate_at"], &row["details"]["clientid"]), (&"infinity".into(), &"slow".into()));
+    assert!(row["details"]["unsent_bytes"].as_u64().expect("a number") >= 1 << 20, "{row}");
+    let (kind, message) = told(&mut watcher);
+    assert_eq!((kind.as_str(), &message["name"], &message["deactivate_at"]), ("activate", &name, &"infinity".into()));
+    assert!(rows(&broker, "history").is_empty());
+    drop(slow);
+    let row = wait_for(&broker, "history", &name);
+    assert_ne!(row["deactivate_at"], "infinity");
+    assert_eq!(told(&mut watcher), ("deactivate".to_owned(), row));
+    assert!(rows(&broker, "list").iter().all(|active| active["name"] != name));
+    let text = broker.ctl(&["alarms", "history"]);
+    assert!(text.starts_with("conn_congestion/slow/unknown_user activate_at="), "{text}");
+    assert_eq!(broker.ctl(&["alarms", "clear"]), "cleared: 1\n");
+    assert!(rows(&broker, "history").is_empty());
+}
+
+#[test]
+fn memory_above_a_watermark_raises_an_alarm() {
+    let file = "sysmon.os { mem_check_interval = 1s, sysmem_high_watermark = 1%, procmem_high_watermark = 100% }";
+    let broker = Broker::start("alarm-memory", file);
+    let row = wait_for(&broker, "list", &"high_system_memory_usage".into());
+    assert_eq!(row["details"]["high_watermark"], "1%");
+    assert_eq!(rows(&broker, "list").len(), 1, "it alone");
+}

@@ -18,6 +18,7 @@ pub mod control;
 pub mod counters;
 pub mod enhanced_auth;
 pub mod interest;
+pub mod limit;
 pub mod machine;
 pub mod message;
 pub mod observe;

@@ -18,6 +18,7 @@ mod clock;
 mod comparison;
 mod control;
 mod epoll;
+mod gates;
 mod interest;
 mod kind;
 mod links;
@@ -34,6 +35,7 @@ mod timers;
 mod uring;
 
 pub use control::Control;
+pub use gates::{AccessRule, GateFacts, GateOptions, Gates};
 pub use interest::MeshInterest;
 pub use kind::{DriverKind, UnknownDriver};
 pub use links::{Links, links, links_with_capacity};

@@ -1,6 +1,7 @@
 //! What a shard is given to run with.
 
 use crate::control::Control;
+use crate::gates::Gates;
 use crate::links::Links;
 use ringmq_core::machine::ShardId;
 use std::os::fd::OwnedFd;
@@ -44,6 +45,8 @@ pub struct Options {
     pub direct_descriptors: u32,
     /// Submission queue entries of a shard's ring; more operations than that in one turn cost a further kernel entry.
     pub submission_entries: u32,
+    /// What the listeners let in; the same for all shards.
+    pub gates: Gates,
 }
 
 impl Default for Options {
@@ -57,6 +60,7 @@ impl Default for Options {
             receive_buffer_bytes: 4096,
             direct_descriptors: 0,
             submission_entries: 1024,
+            gates: Gates::default(),
         }
     }
 }

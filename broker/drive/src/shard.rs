@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::control::Control;
+use crate::gates::Entry;
 use crate::links::{Descriptor, Parcel};
 use crate::listen::ListenerChange;
 use crate::options::{Options, Setup};
@@ -9,6 +10,7 @@ use crate::port::Port;
 use crate::stats::Stats;
 use ringmq_core::machine::{Command, Effects, Input, Machine, ShardId, Time};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -222,6 +224,31 @@ impl<M: Machine> Shard<M> {
 }
 
 impl Context {
+    /// True if a connection that has just been accepted may stay; [`Context::leave`] is due when it ends. Also says until
+    /// when its listener is to accept no other, if that is so.
+    pub(crate) fn enter(&mut self, listener: u16, peer: SocketAddr) -> (bool, Option<Time>) {
+        match self.options.gates.enter(listener, peer.ip(), self.now) {
+            Entry::Admitted { pause_until } => {
+                self.stats.accepted += 1;
+                self.stats.accept_pauses += u64::from(pause_until.is_some());
+                (true, pause_until)
+            }
+            Entry::Denied => {
+                self.stats.denied += 1;
+                (false, None)
+            }
+            Entry::Full => {
+                self.stats.turned_away += 1;
+                (false, None)
+            }
+        }
+    }
+
+    /// A connection that entered has ended.
+    pub(crate) fn leave(&self, listener: u16) {
+        self.options.gates.leave(listener);
+    }
+
     /// Starts a turn.
     pub(crate) fn begin_turn(&mut self) {
         self.now = self.now.max(clock::now());

@@ -67,6 +67,12 @@ counters! {
     accept_failures,
     /// Connections accepted only to be closed at once, because descriptors had run out.
     refused,
+    /// Connections closed when they were accepted, because an access rule keeps their address out.
+    denied,
+    /// Connections closed when they were accepted, because their listener had as many as it may have.
+    turned_away,
+    /// Times a listener stopped accepting for a while, because connections came faster than they may.
+    accept_pauses,
     /// Outgoing connections established.
     connected,
     /// Outgoing connections that failed.

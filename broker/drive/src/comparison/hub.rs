@@ -164,14 +164,15 @@ impl<R: Runtime> Hub<R> {
                 state.step(Input::Closed { conn: conn.id, cause });
             }
             state.sockets.remove(conn, &mut state.shard.cx);
-            state.shard.cx.stats.closed += 1;
+            state.closed(conn);
         });
     }
 
     /// Takes a connection up; the machine is told, and tasks serve it.
     pub(super) fn open(self: &Rc<Self>, stream: R::Stream, listener: u16, peer: SocketAddr, origin: Origin) {
         let conn = self.with(|state| {
-            let conn = state.sockets.insert(R::fd(&stream), listener);
+            let entered = matches!(origin, Origin::Accepted { .. });
+            let conn = state.sockets.insert(R::fd(&stream), listener, entered);
             state.step(Input::Opened { conn: conn.id, peer, origin });
             conn
         });
@@ -232,6 +233,15 @@ impl<R: Runtime> State<R> {
     pub(super) fn step(&mut self, input: Input<'_>) {
         self.freshen();
         self.shard.step(&mut self.sockets, input);
+    }
+
+    /// A connection has ended.
+    pub(super) fn closed(&mut self, conn: &Conn<R>) {
+        let cx = &mut self.shard.cx;
+        cx.stats.closed += 1;
+        if conn.entered {
+            cx.leave(conn.listener);
+        }
     }
 
     /// Starts the turn if nothing has.

@@ -44,6 +44,8 @@ pub(super) struct Conn<R: Runtime> {
     /// Tells uses of a slot apart.
     generation: u32,
     pub(super) listener: u16,
+    /// It has passed its listener's gate.
+    pub(super) entered: bool,
     flags: Cell<u8>,
     /// For the task that reads: it may go on, or end.
     pub(super) reading: Signal,
@@ -128,7 +130,7 @@ impl<R: Runtime> Sockets<R> {
     }
 
     /// Makes room for a connection.
-    pub(super) fn insert(&mut self, fd: RawFd, listener: u16) -> Rc<Conn<R>> {
+    pub(super) fn insert(&mut self, fd: RawFd, listener: u16, entered: bool) -> Rc<Conn<R>> {
         let slot = self.table.claim();
         self.generations = self.generations.wrapping_add(1);
         let conn = Rc::new(Conn {
@@ -136,6 +138,7 @@ impl<R: Runtime> Sockets<R> {
             fd,
             generation: self.generations,
             listener,
+            entered,
             flags: Cell::new(OPEN),
             reading: Signal::default(),
             writing: Signal::default(),
@@ -274,7 +277,7 @@ impl<R: Runtime> Transport for Sockets<R> {
 
     fn adopt(&mut self, socket: Descriptor, listener: u16, _cx: &mut Context) -> Option<ConnId> {
         let fd = socket.into_file();
-        let conn = self.insert(std::os::fd::AsRawFd::as_raw_fd(&fd), listener);
+        let conn = self.insert(std::os::fd::AsRawFd::as_raw_fd(&fd), listener, true);
         let id = conn.id;
         self.adopted.push((conn, fd));
         Some(id)

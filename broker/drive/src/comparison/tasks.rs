@@ -22,9 +22,14 @@ pub(super) async fn accept<R: Runtime>(hub: Rc<Hub<R>>, listener: R::Listener, f
         }
         match accepted {
             Ok((stream, peer)) => {
-                hub.with(|state| state.shard.cx.stats.accepted += 1);
                 let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                hub.open(stream, index, peer, Origin::Accepted { listener: index });
+                let (entered, pause_until) = hub.with(|state| state.shard.cx.enter(index, peer));
+                if entered {
+                    hub.open(stream, index, peer, Origin::Accepted { listener: index });
+                }
+                if let Some(at) = pause_until {
+                    R::sleep(until(at)).await;
+                }
             }
             Err(error) => match number(&error) {
                 libc::EINTR | libc::ECONNABORTED => {}
@@ -123,7 +128,7 @@ pub(super) async fn read<R: Runtime>(hub: Rc<Hub<R>>, conn: Rc<Conn<R>>, stream:
             state.shard.cx.port.depart(to, moved);
             state.shard.cx.stats.handed_off += 1;
         }
-        None => state.shard.cx.stats.closed += 1,
+        None => state.closed(&conn),
     });
 }
 

@@ -34,6 +34,9 @@ pub(super) const ENDED: u16 = 1 << 8;
 /// An outgoing connection that is not established yet.
 pub(super) const CONNECTING: u16 = 1 << 9;
 
+/// It has passed its listener's gate.
+pub(super) const ENTERED: u16 = 1 << 10;
+
 /// Events of listeners carry their number and this bit; connections carry generation and slot.
 pub(super) const LISTENER: u64 = 1 << 63;
 
@@ -80,6 +83,8 @@ pub(super) struct Io {
     pub(super) spare: Option<OwnedFd>,
     /// Accepting is suspended until then.
     pub(super) accept_at: Option<Time>,
+    /// Listeners that accept nothing until then, because connections came too fast.
+    pub(super) paused: Vec<(u16, Time)>,
 }
 
 impl Io {
@@ -105,6 +110,9 @@ impl Io {
         cx.fx.outbox.release(ConnId(slot));
         self.connecting.remove(&slot);
         let conn = self.table.at_mut(slot);
+        if conn.has(ENTERED) {
+            cx.leave(conn.listener);
+        }
         let fd = std::mem::replace(&mut conn.fd, -1);
         conn.generation = (conn.generation + 1) & GENERATION_MASK;
         conn.flags = 0;
@@ -205,16 +213,24 @@ impl Io {
     }
 
     fn hand_off(&mut self, conn: ConnId, to: ringmq_core::machine::ShardId, bytes: Vec<u8>, cx: &mut Context) {
-        let listener = self.table.at(conn.0).listener;
+        let leaving = self.table.at_mut(conn.0);
+        let (listener, entered) = (leaving.listener, leaving.has(ENTERED));
+        // It stays within the gate, unless it does not get there.
+        leaving.flags &= !ENTERED;
         let Some(fd) = self.vacate(conn.0, cx) else { return };
         cx.stats.syscalls += 2;
         let Some(peer) = socket::peer_addr(fd.as_raw_fd()) else {
             cx.stats.closed += 1;
+            if entered {
+                cx.leave(listener);
+            }
             return;
         };
         if self.poller.remove(fd.as_raw_fd()).is_ok() {
             cx.port.depart(to, HandedOver { socket: Descriptor::File(fd), peer, listener, bytes });
             cx.stats.handed_off += 1;
+        } else if entered {
+            cx.leave(listener);
         }
     }
 }
@@ -247,11 +263,13 @@ impl Transport for Io {
         }
     }
 
-    fn adopt(&mut self, socket: Descriptor, listener: u16, _cx: &mut Context) -> Option<ConnId> {
-        self.insert(socket.into_file(), listener, OPEN | READABLE).map(|slot| {
-            self.list(slot);
-            ConnId(slot)
-        })
+    fn adopt(&mut self, socket: Descriptor, listener: u16, cx: &mut Context) -> Option<ConnId> {
+        let Some(slot) = self.insert(socket.into_file(), listener, OPEN | READABLE | ENTERED) else {
+            cx.leave(listener);
+            return None;
+        };
+        self.list(slot);
+        Some(ConnId(slot))
     }
 
     fn is_open(&self, conn: ConnId) -> bool {
@@ -279,6 +297,7 @@ impl Transport for Io {
     fn stop_accepting(&mut self, _cx: &mut Context) {
         self.listeners.clear();
         self.accept_at = None;
+        self.paused.clear();
     }
 
     fn connections(&self) -> usize {

@@ -3,7 +3,7 @@
 use super::conns::{BLOCKED, CONNECTING, Conn, ENDED, FLUSHING, HUNG_UP, Io, LISTED, LISTENER, OPEN, PAUSED, READABLE};
 use super::poller::Poller;
 use crate::options::Setup;
-use crate::shard::{ACCEPT_PAUSE, Context, Shard, Transport, Wait, after, earliest, until};
+use crate::shard::{Context, Shard, Transport, Wait, earliest, until};
 use crate::socket;
 use crate::stats::Stats;
 use crate::table::Table;
@@ -19,9 +19,6 @@ const READ_BUFFER_UNITS: usize = 16;
 
 /// Reads from one connection in a turn, so that one busy sender does not hold up the others.
 const READS_MAX: usize = 4;
-
-/// Connections accepted from one listener in a turn.
-const ACCEPTS_MAX: usize = 128;
 
 /// Rounds of sending in a turn: a machine that is told `Drained` may append again.
 const SEND_ROUNDS_MAX: usize = 4;
@@ -42,9 +39,9 @@ pub(crate) fn run<M: Machine>(setup: Setup, machine: M) -> io::Result<Stats> {
     Ok(driver.shard.cx.stats)
 }
 
-struct Driver<M> {
-    shard: Shard<M>,
-    io: Io,
+pub(super) struct Driver<M> {
+    pub(super) shard: Shard<M>,
+    pub(super) io: Io,
     buffer: Vec<u8>,
     dirty: Vec<ConnId>,
     reading: Vec<u32>,
@@ -71,6 +68,7 @@ impl<M: Machine> Driver<M> {
             linger_timers: Timers::new(options.linger_timeout),
             spare: socket::spare_descriptor(),
             accept_at: None,
+            paused: Vec::new(),
         };
         let buffer = vec![0; options.receive_buffer_bytes as usize * READ_BUFFER_UNITS];
         Ok(Self { shard, io, buffer, dirty: Vec::new(), reading: Vec::new() })
@@ -103,6 +101,7 @@ impl<M: Machine> Driver<M> {
         let io_work = !self.io.ready.is_empty() || !self.io.established.is_empty();
         let io_deadline =
             earliest(earliest(self.io.flush_timers.next(), self.io.linger_timers.next()), self.io.accept_at);
+        let io_deadline = earliest(io_deadline, self.io.paused.iter().map(|(_, until)| *until).min());
         match self.shard.wait(io_work, io_deadline) {
             Wait::Not => self.io.poller.wait(Some(Duration::ZERO)),
             // The next turn looks at the rings and the clock again.
@@ -150,55 +149,6 @@ impl<M: Machine> Driver<M> {
         if flags & (libc::EPOLLOUT | libc::EPOLLERR) != 0 && self.io.table.at(slot).has(BLOCKED) {
             self.io.table.at_mut(slot).flags &= !BLOCKED;
             self.send(ConnId(slot));
-        }
-    }
-
-    fn accept(&mut self, index: usize) {
-        for _ in 0..ACCEPTS_MAX {
-            let Some(Some(listener)) = self.io.listeners.get(index) else { return };
-            let listener = listener.as_raw_fd();
-            self.shard.cx.stats.syscalls += 1;
-            match socket::accept(listener, true) {
-                Ok((fd, Some(peer))) => {
-                    let number = u16::try_from(index).expect("at most 65,536 listeners");
-                    let Some(slot) = self.io.insert(fd, number, OPEN) else { continue };
-                    self.shard.cx.stats.accepted += 1;
-                    let opened =
-                        Input::Opened { conn: ConnId(slot), peer, origin: Origin::Accepted { listener: number } };
-                    self.shard.step(&mut self.io, opened);
-                }
-                Ok((_, None)) | Err(libc::EINTR | libc::ECONNABORTED) => {}
-                Err(error) if socket::is_exhaustion(error) => {
-                    self.suspend_accepting(listener);
-                    return;
-                }
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Descriptors have run out: turn away who waits, and leave the listeners alone for a while.
-    fn suspend_accepting(&mut self, listener: std::os::fd::RawFd) {
-        let cx = &mut self.shard.cx;
-        cx.stats.accept_failures += 1;
-        cx.stats.refused += socket::refuse_waiting(listener, &mut self.io.spare);
-        if self.io.accept_at.is_none() {
-            self.io.accept_at = Some(after(cx.now, ACCEPT_PAUSE));
-            for listener in self.io.listeners.iter().flatten() {
-                let _ = self.io.poller.remove(listener.as_raw_fd());
-            }
-        }
-    }
-
-    fn resume_accepting(&mut self) {
-        if self.io.accept_at.is_some_and(|at| at <= self.shard.cx.now) {
-            self.io.accept_at = None;
-            let numbered = self.io.listeners.iter().enumerate();
-            for (index, listener) in numbered.filter_map(|(index, listener)| Some((index, listener.as_ref()?))) {
-                if self.io.poller.add(listener.as_raw_fd(), libc::EPOLLIN, LISTENER | index as u64).is_err() {
-                    self.io.accept_at = Some(after(self.shard.cx.now, ACCEPT_PAUSE));
-                }
-            }
         }
     }
 

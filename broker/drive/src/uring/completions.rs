@@ -1,6 +1,8 @@
 //! What completions mean.
 
-use super::conns::{CANCELLED, CONNECTING, DEPARTING, DYING, ENDED, FLUSHING, LINGERING, OPEN, RECEIVING, SENDING};
+use super::conns::{
+    CANCELLED, CONNECTING, DEPARTING, DYING, ENDED, ENTERED, FLUSHING, LINGERING, OPEN, RECEIVING, SENDING,
+};
 use super::token::{GENERATION_MASK, Op, parse};
 use super::turn::Driver;
 use crate::shard::{ACCEPT_PAUSE, Transport, after};
@@ -52,8 +54,15 @@ impl<M: Machine> Driver<M> {
     fn accepted_direct(&mut self, index: u32, result: i32) {
         let Some((fd, listener, peer)) = self.io.accepted_direct(index, result, &mut self.shard.cx) else { return };
         self.shard.cx.traffic();
-        self.shard.cx.stats.accepted += 1;
-        let slot = self.io.insert(fd, listener, OPEN);
+        let (entered, pause_until) = self.shard.cx.enter(listener, peer);
+        if let Some(until) = pause_until {
+            self.io.pause_accepting(listener, until);
+        }
+        if !entered {
+            self.io.close_socket(fd);
+            return;
+        }
+        let slot = self.io.insert(fd, listener, OPEN | ENTERED);
         if self.io.movable
             && let Some(direct) = &mut self.io.direct
         {
@@ -77,9 +86,16 @@ impl<M: Machine> Driver<M> {
                     self.io.accept_due = true;
                 }
                 cx.traffic();
-                cx.stats.accepted += 1;
                 let listener = u16::try_from(index).expect("at most 65,536 listeners");
-                let conn = ConnId(self.io.insert(fd.into_raw_fd(), listener, OPEN));
+                let (entered, pause_until) = cx.enter(listener, peer);
+                if let Some(until) = pause_until {
+                    self.io.pause_accepting(listener, until);
+                }
+                if !entered {
+                    self.io.close_fd(fd);
+                    return;
+                }
+                let conn = ConnId(self.io.insert(fd.into_raw_fd(), listener, OPEN | ENTERED));
                 self.shard.step(&mut self.io, Input::Opened { conn, peer, origin: Origin::Accepted { listener } });
                 return;
             }

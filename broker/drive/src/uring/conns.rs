@@ -51,6 +51,9 @@ pub(super) const DEPARTING: u16 = 1 << 12;
 /// Being put into the table of another shard's ring.
 pub(super) const MOVING: u16 = 1 << 13;
 
+/// It has passed its listener's gate.
+pub(super) const ENTERED: u16 = 1 << 14;
+
 /// Most bytes of one send operation, whose result is a signed 32-bit number.
 const SEND_BYTES_MAX: usize = 1 << 30;
 
@@ -82,6 +85,8 @@ pub(super) struct Listener {
     pub(super) fd: OwnedFd,
     /// Its accept operation is armed.
     pub(super) armed: bool,
+    /// It accepts nothing until then, because connections came too fast.
+    pub(super) paused_until: Option<Time>,
 }
 
 /// An outgoing connection being established.
@@ -144,7 +149,7 @@ impl Io {
     /// Listens on one more; its accepts are armed at the end of the turn.
     pub(super) fn open_listener(&mut self, number: u16, socket: OwnedFd) -> io::Result<()> {
         socket::set_nonblocking(socket.as_raw_fd(), false)?;
-        listen::place(&mut self.listeners, number, Listener { fd: socket, armed: false })?;
+        listen::place(&mut self.listeners, number, Listener { fd: socket, armed: false, paused_until: None })?;
         if let Some(direct) = &mut self.direct {
             direct.prepare_accepts(number);
         }
@@ -261,6 +266,25 @@ impl Io {
         }
     }
 
+    /// Accepts nothing more from a listener until then.
+    pub(super) fn pause_accepting(&mut self, listener: u16, until: Time) {
+        let Some(Some(paused)) = self.listeners.get_mut(usize::from(listener)) else { return };
+        let first = paused.paused_until.is_none();
+        paused.paused_until = paused.paused_until.max(Some(until));
+        self.accept_due = true;
+        if first && self.direct.is_some() {
+            self.cancel_direct_accepts(listener);
+        } else if first && paused.armed {
+            self.cancel(token(Op::Accept, 0, u32::from(listener)));
+        }
+    }
+
+    /// When a paused listener may accept again, if there is one.
+    pub(super) fn resume_accepting_at(&self) -> Option<Time> {
+        let paused = || self.listeners.iter().flatten().filter_map(|listener| listener.paused_until);
+        if self.accept_due { paused().min() } else { None }
+    }
+
     pub(super) fn cancel(&mut self, target: u64) {
         let cancel = silent(opcode::AsyncCancel::new(target).build()).user_data(token(Op::Nothing, 0, 0));
         // SAFETY: a cancellation points to no memory.
@@ -361,6 +385,8 @@ impl Io {
             cx.stats.closed += 1;
             return;
         };
+        // It stays within the gate.
+        self.table.at_mut(slot).flags &= !ENTERED;
         let socket = moved(self, cx);
         cx.port.depart(to, HandedOver { socket, peer, listener, bytes });
         cx.stats.handed_off += 1;
@@ -380,6 +406,9 @@ impl Io {
         }
         let conn = self.table.at_mut(slot);
         assert!(conn.fd >= 0, "a slot in use");
+        if conn.has(ENTERED) {
+            cx.leave(conn.listener);
+        }
         let fd = std::mem::replace(&mut conn.fd, -1);
         conn.generation = (conn.generation + 1) & GENERATION_MASK;
         conn.flags = 0;
@@ -543,7 +572,7 @@ impl Transport for Io {
             Descriptor::File(fd) => fd.into_raw_fd(),
             Descriptor::Direct(slot) => slot,
         };
-        Some(ConnId(self.insert(fd, listener, OPEN | SETTLED_HERE)))
+        Some(ConnId(self.insert(fd, listener, OPEN | SETTLED_HERE | ENTERED)))
     }
 
     fn is_open(&self, conn: ConnId) -> bool {

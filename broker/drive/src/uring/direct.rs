@@ -99,28 +99,35 @@ impl Io {
     pub(super) fn arm_direct_accepts(&mut self) {
         let Some(direct) = &mut self.direct else { return };
         let mut idle = std::mem::take(&mut direct.idle);
-        for index in idle.drain(..) {
-            let Some(direct) = &mut self.direct else { break };
-            let accept = direct.accept(index);
-            let Some(number) = accept.listener else { continue };
-            let Some(Some(listener)) = self.listeners.get(usize::from(number)) else { continue };
-            accept.armed = true;
-            let address = accept.address.get_mut();
-            address.1 = address.0.size_of();
-            // SAFETY: only pointers to the fields are made here, no reference that would outlive the operation.
-            let (storage, length) = unsafe {
-                let address = accept.address.get();
-                ((&raw mut (*address).0).cast(), &raw mut (*address).1)
-            };
-            let entry = opcode::Accept::new(types::Fd(listener.fd.as_raw_fd()), storage, length)
-                .file_index(Some(types::DestinationSlot::auto_target()))
-                .build();
-            // SAFETY: the address stays in place, and is not looked at, until the accept is complete.
-            unsafe { self.ring.push(entry.user_data(token(Op::AcceptDirect, 0, index))) };
-        }
+        idle.retain(|index| !self.arm_direct_accept(*index));
         if let Some(direct) = &mut self.direct {
             direct.idle = idle;
         }
+    }
+
+    /// Arms an accept, unless its listener is no more; false if that is to accept nothing at present.
+    fn arm_direct_accept(&mut self, index: u32) -> bool {
+        let Some(direct) = &mut self.direct else { return true };
+        let accept = direct.accept(index);
+        let Some(number) = accept.listener else { return true };
+        let Some(Some(listener)) = self.listeners.get(usize::from(number)) else { return true };
+        if listener.paused_until.is_some() {
+            return false;
+        }
+        accept.armed = true;
+        let address = accept.address.get_mut();
+        address.1 = address.0.size_of();
+        // SAFETY: only pointers to the fields are made here, no reference that would outlive the operation.
+        let (storage, length) = unsafe {
+            let address = accept.address.get();
+            ((&raw mut (*address).0).cast(), &raw mut (*address).1)
+        };
+        let entry = opcode::Accept::new(types::Fd(listener.fd.as_raw_fd()), storage, length)
+            .file_index(Some(types::DestinationSlot::auto_target()))
+            .build();
+        // SAFETY: the address stays in place, and is not looked at, until the accept is complete.
+        unsafe { self.ring.push(entry.user_data(token(Op::AcceptDirect, 0, index))) };
+        true
     }
 
     /// A completed accept: the connection's slot in the ring's table, its listener, and its peer.
@@ -150,6 +157,17 @@ impl Io {
             self.accept_at = Some(after(cx.now, ACCEPT_PAUSE));
         }
         None
+    }
+
+    /// Cancels the accepts of a listener that is to accept nothing at present.
+    pub(super) fn cancel_direct_accepts(&mut self, listener: u16) {
+        let Some(direct) = &self.direct else { return };
+        let all = (0..).zip(direct.accepts.iter().flat_map(|accepts| accepts.iter()));
+        let armed = all.filter(|(_, accept)| accept.armed && accept.listener == Some(listener));
+        let armed: Vec<u32> = armed.map(|(index, _)| index).collect();
+        for index in armed {
+            self.cancel(token(Op::AcceptDirect, 0, index));
+        }
     }
 
     /// Cancels all accepts of a listener that is no more.

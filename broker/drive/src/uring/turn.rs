@@ -131,6 +131,7 @@ impl<M: Machine> Driver<M> {
         let io_work = self.io.ring.has_completions();
         let io_deadline =
             earliest(earliest(self.io.flush_timers.next(), self.io.linger_timers.next()), self.io.accept_at);
+        let io_deadline = earliest(io_deadline, self.io.resume_accepting_at());
         match self.shard.wait(io_work, io_deadline) {
             // The kernel says by a flag in shared memory when an entry would bring something.
             Wait::Not if !self.io.ring.wants_entry() => Ok(()),
@@ -191,13 +192,18 @@ impl<M: Machine> Driver<M> {
     fn arm_listeners(&mut self) {
         self.io.accept_at = None;
         self.io.accept_due = false;
+        let now = self.shard.cx.now;
+        for listener in self.io.listeners.iter_mut().flatten() {
+            listener.paused_until = listener.paused_until.filter(|until| *until > now);
+            self.io.accept_due |= listener.paused_until.is_some();
+        }
         if self.io.direct.is_some() {
             self.io.arm_direct_accepts();
             return;
         }
         for index in 0..self.io.listeners.len() {
             let Some(listener) = &mut self.io.listeners[index] else { continue };
-            if listener.armed {
+            if listener.armed || listener.paused_until.is_some() {
                 continue;
             }
             listener.armed = true;

@@ -164,6 +164,8 @@ pub struct ClientFacts {
     pub username: Option<Box<str>>,
     /// The other end of its connection; `None` if it is not connected.
     pub peer: Option<SocketAddr>,
+    /// The listener that its latest connection came by.
+    pub listener: u16,
     /// The protocol's level: 3 for MQTT 3.1, 4 for 3.1.1, 5.
     pub protocol_level: u8,
     /// When it connected, or, without a connection, when that ended: milliseconds since 1970.
@@ -184,6 +186,8 @@ pub struct ClientFacts {
     pub unreleased: usize,
     /// Bytes that its connection has yet to take.
     pub unsent_bytes: usize,
+    /// These are more than the high watermark: messages for it are queued.
+    pub congested: bool,
     /// What was dropped on the way to it.
     pub drops: Drops,
 }

@@ -132,6 +132,12 @@ impl Message {
         &self.bytes[..usize::from(self.topic_len)]
     }
 
+    /// Bytes of topic, properties and payload.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// How long ago it was taken in, milliseconds; `None` if that was not noted. After 49 days it begins anew.
     #[must_use]
     pub fn age_ms(&self, now_ms: u64) -> Option<u64> {

@@ -2,6 +2,7 @@
 //!
 //! Plain values, already checked; parsing files and command lines is the binary's work. Every field names its EMQX key.
 
+use crate::limit::Limits;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -26,6 +27,54 @@ pub enum ShareStrategy {
     HashTopic,
     /// By hash of the publisher's client identifier.
     HashClientId,
+}
+
+/// What becomes of a message for a client whose queue is full (`ringmq.queue_full_policy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum QueueFullPolicy {
+    /// The oldest message of its priority is dropped for it.
+    #[default]
+    DropOldest,
+    /// It is dropped.
+    DropNewest,
+    /// It is dropped and the client disconnected; without a connection as [`QueueFullPolicy::DropOldest`].
+    Disconnect,
+}
+
+/// How large a connected client's backlog may become (`force_shutdown`). Beyond that it is disconnected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForceShutdown {
+    /// `force_shutdown.enable`.
+    pub enable: bool,
+    /// `force_shutdown.max_mailbox_size`: messages in its queue; 0 is unlimited.
+    pub max_mailbox_size: u32,
+    /// `force_shutdown.max_heap_size`: bytes in its queue and on their way to it; 0 is unlimited.
+    pub max_heap_size: u64,
+}
+
+impl Default for ForceShutdown {
+    fn default() -> Self {
+        Self { enable: true, max_mailbox_size: 0, max_heap_size: 0 }
+    }
+}
+
+/// What a shard does that does not keep up (`overload_protection`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverloadProtection {
+    /// `overload_protection.enable`.
+    pub enable: bool,
+    /// `overload_protection.backoff_new_conn`: it refuses new clients.
+    pub backoff_new_conn: bool,
+    /// `overload_protection.backoff_delay`, milliseconds: how long it puts off each slice of retained messages.
+    pub backoff_delay_ms: u32,
+    /// `ringmq.overload_lateness`: how late it must be.
+    pub lateness: Duration,
+}
+
+impl Default for OverloadProtection {
+    fn default() -> Self {
+        Self { enable: false, backoff_new_conn: true, backoff_delay_ms: 1, lateness: Duration::from_millis(100) }
+    }
 }
 
 /// A subscription that every client gets (`auto_subscribe.topics`).
@@ -118,6 +167,8 @@ impl Default for ConnCongestion {
 }
 
 /// Settings of the MQTT protocol, alike on all shards.
+///
+/// Those of a client may differ from listener to listener: see [`Settings::for_listeners`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `mqtt.max_packet_size`, bytes: a larger packet from a client is refused before its body is buffered.
@@ -192,6 +243,8 @@ pub struct Settings {
     pub retainer_delivery_rate: u32,
     /// `flapping_detect`.
     pub flapping: Flapping,
+    /// `overload_protection`.
+    pub overload: OverloadProtection,
     /// `conn_congestion`.
     pub conn_congestion: ConnCongestion,
     /// `slow_subs`.
@@ -210,6 +263,15 @@ pub struct Settings {
     pub max_user_properties: u16,
     /// `mqtt.max_topic_filters` in one SUBSCRIBE or UNSUBSCRIBE.
     pub max_topic_filters: u16,
+    /// `mqtt.limiter`, `listeners.tcp.<name>.messages_rate` and the like: how much a client may publish.
+    pub limits: Limits,
+    /// `force_shutdown`.
+    pub force_shutdown: ForceShutdown,
+    /// `ringmq.queue_full_policy`.
+    pub queue_full_policy: QueueFullPolicy,
+    /// What holds for the clients of each listener, by the listener's number, in the place of these settings; empty if
+    /// these hold for all. Only what concerns a single client may differ. These records have no such list themselves.
+    pub for_listeners: Vec<Self>,
 }
 
 impl Settings {
@@ -298,6 +360,7 @@ impl Default for Settings {
             retainer_msg_expiry_interval: None,
             retainer_delivery_rate: 0,
             flapping: Flapping::default(),
+            overload: OverloadProtection::default(),
             conn_congestion: ConnCongestion::default(),
             slow_subs: SlowSubs::default(),
             retainer_max_payload_size: 1024 * 1024,
@@ -307,6 +370,10 @@ impl Default for Settings {
             max_conn_rate_per_ip: 0,
             max_user_properties: 1024,
             max_topic_filters: 1024,
+            limits: Limits::default(),
+            force_shutdown: ForceShutdown::default(),
+            queue_full_policy: QueueFullPolicy::DropOldest,
+            for_listeners: Vec::new(),
         }
     }
 }

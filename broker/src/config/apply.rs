@@ -6,9 +6,9 @@ use super::error::{Origin, Problem, Problems};
 use super::hocon::{self, Node, Object, Value};
 use super::keys::{Found, KEYS, Key, NAME, Target, find};
 use super::kind::Kind;
-use super::records::{RECORDS_MAX, Record};
 use super::skipped::Skipped;
 use super::values::{self, Given, GivenByKey, Row};
+use super::zones::{self, DEFAULT_ZONE};
 use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, overrides, suggest};
 use crate::sys;
 use std::net::{IpAddr, SocketAddr};
@@ -122,7 +122,7 @@ fn read(layers: &Layers, changed: Option<&Path>) -> Loader {
 
 /// What an unknown key means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Strictness {
+pub(super) enum Strictness {
     /// Files: a key that EMQX has is skipped with a warning, any other is an error.
     Compatible,
     /// Environment: skipped with a warning.
@@ -132,18 +132,23 @@ enum Strictness {
 }
 
 #[derive(Default)]
-struct Loader {
-    config: Config,
+pub(super) struct Loader {
+    pub(super) config: Config,
     warnings: Vec<Problem>,
-    errors: Vec<Problem>,
+    pub(super) errors: Vec<Problem>,
     /// Settings of EMQX that have no effect.
     skipped: Skipped,
-    given: GivenByKey,
+    pub(super) given: GivenByKey,
     /// Keys with one value for all names: key, value, and where it was first set.
     shared: Vec<(&'static str, String, String, Origin)>,
 }
 
 impl Loader {
+    /// Goes on from this configuration.
+    pub(super) fn over(config: Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     fn file(&mut self, file: &Path) {
         match hocon::load(file, &|name| std::env::var(name).ok()) {
             Ok(document) => {
@@ -204,7 +209,7 @@ impl Loader {
         }
     }
 
-    fn node(
+    pub(super) fn node(
         &mut self,
         path: &mut Vec<String>,
         node: &Node,
@@ -221,11 +226,22 @@ impl Loader {
             (Found::Key(key, _), Value::List(items)) if matches!(key.kind, Kind::List { .. }) => {
                 self.list(path, items, origin, fixed);
             }
+            (Found::Key(key, _), Value::List(items)) if matches!(key.kind, Kind::Texts { .. }) => {
+                self.texts(path, items, origin);
+            }
             (Found::Key(key, _), other) => {
                 let problem = Problem::at(origin, format!("{} cannot be {}", path.join("."), other.kind()));
                 self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
             }
-            (Found::Group, Value::Object(object)) => self.object(object, path, fixed, strictness),
+            (Found::ZoneKey, _) => self.zone_value(path, node, origin, fixed, strictness),
+            (Found::Group, Value::Object(object)) => {
+                if let [root, zone] = path.as_slice()
+                    && root == zones::ROOT
+                {
+                    self.config.zones.entry(zone.clone()).or_default();
+                }
+                self.object(object, path, fixed, strictness);
+            }
             (Found::Group, Value::Null) => {}
             (Found::Group, other) => {
                 let name = path.join(".");
@@ -237,7 +253,7 @@ impl Loader {
     }
 
     /// Gives a key that is known to exist its value.
-    fn text(&mut self, path: &[String], text: &str, origin: &Origin) {
+    pub(super) fn text(&mut self, path: &[String], text: &str, origin: &Origin) {
         let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
         let mut target = Target { config: &mut self.config, name };
         let full = path.join(".");
@@ -251,76 +267,6 @@ impl Loader {
         }
         let text = values::written_for(&key.kind, text);
         self.given.insert(full, Given { text, origin: origin.clone() });
-    }
-
-    /// Gives a key that is known to be a table its entries, in the place of those it had.
-    fn table(&mut self, path: &[String], table: &Object, origin: &Origin) {
-        let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
-        let mut target = Target { config: &mut self.config, name };
-        key.kind.begin_table(&mut target);
-        let mut entries = Vec::new();
-        for entry in &table.entries {
-            let checked = match &entry.node.value {
-                Value::Text(text) => {
-                    entries.push(format!("{} = {}", values::quoted(&entry.key), values::written(text)));
-                    key.kind.insert_into(&entry.key, text, &mut target)
-                }
-                other => Err(format!("cannot be {}", other.kind())),
-            };
-            if let Err(why) = checked {
-                let problem = Problem::at(origin, format!("{}: the number of `{}` {why}", path.join("."), entry.key));
-                self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
-            }
-        }
-        let text = format!("{{{}}}", entries.join(", "));
-        self.given.insert(path.join("."), Given { text, origin: origin.clone() });
-    }
-
-    /// Gives a key that is known to be a list its records, in the place of those it had.
-    fn list(&mut self, path: &[String], items: &[Node], origin: &Origin, fixed: Option<&Origin>) {
-        let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
-        let Kind::List { fields, push, .. } = key.kind else { return };
-        let full = path.join(".");
-        let place = |node: &Node| fixed.cloned().unwrap_or_else(|| Origin::File(node.place.clone()));
-        let help = || format!("allowed: {}", key.kind.allowed());
-        let mut target = Target { config: &mut self.config, name };
-        key.kind.begin_table(&mut target);
-        if items.len() > RECORDS_MAX {
-            let problem = Problem::at(origin, format!("{full} has more than {RECORDS_MAX} records"));
-            self.errors.push(problem);
-        }
-        let mut records = Vec::new();
-        for (index, item) in items.iter().enumerate().take(RECORDS_MAX) {
-            let which = format!("{full}, record {}", index + 1);
-            let Value::Object(object) = &item.value else {
-                let problem = Problem::at(&place(item), format!("{which}: cannot be {}", item.value.kind()));
-                self.errors.push(problem.with_help(help()));
-                continue;
-            };
-            let mut given = Vec::new();
-            for entry in &object.entries {
-                match (fields.iter().find(|field| **field == entry.key), &entry.node.value) {
-                    (Some(field), Value::Text(text)) => given.push((*field, text.as_str())),
-                    (known, value) => {
-                        let why = match known {
-                            Some(field) => format!("{field} cannot be {}", value.kind()),
-                            None => format!("unknown field {}", entry.key),
-                        };
-                        let problem = Problem::at(&place(&entry.node), format!("{which}: {why}"));
-                        self.errors.push(problem.with_help(help()));
-                    }
-                }
-            }
-            let written = |(field, text): &(&str, &str)| format!("{field} = {}", values::written(text));
-            records.push(format!("{{{}}}", given.iter().map(written).collect::<Vec<_>>().join(", ")));
-            if let Err(wrong) = push(&mut target, &Record(given)) {
-                let node = wrong.field.and_then(|field| object.get(field)).unwrap_or(item);
-                let what = wrong.field.map_or_else(String::new, |field| format!("{field} "));
-                let problem = Problem::at(&place(node), format!("{which}: {what}{}", wrong.why));
-                self.errors.push(problem.with_help(help()));
-            }
-        }
-        self.given.insert(full, Given { text: format!("[{}]", records.join(", ")), origin: origin.clone() });
     }
 
     fn check_shared(&mut self, key: &'static Key, full: &str, text: &str, origin: &Origin) {
@@ -338,7 +284,7 @@ impl Loader {
         }
     }
 
-    fn unknown(&mut self, path: &[String], origin: &Origin, strictness: Strictness) {
+    pub(super) fn unknown(&mut self, path: &[String], origin: &Origin, strictness: Strictness) {
         let full = path.join(".");
         match (emqx::standing(path), strictness) {
             (Some(standing), Strictness::Compatible | Strictness::Lenient) => {
@@ -351,7 +297,12 @@ impl Loader {
             (None, _) => {
                 // With the operator's own name in the place of `<name>`, so that distance and message are right.
                 let name = path.get(2).map_or(DEFAULT_LISTENER, String::as_str);
-                let candidates: Vec<String> = KEYS.iter().map(|key| key.path.replace(NAME, name)).collect();
+                let candidates: Vec<String> = match path {
+                    [root, zone, ..] if root == zones::ROOT => {
+                        zones::zonal_keys().map(|key| format!("{root}.{zone}.{key}")).collect()
+                    }
+                    _ => KEYS.iter().map(|key| key.path.replace(NAME, name)).collect(),
+                };
                 let near = suggest::nearest(&full, candidates.iter().map(String::as_str));
                 let help = near.map(|near| format!("did you mean {near}?"));
                 let problem = Problem::at(origin, format!("unknown key {full}"));
@@ -364,31 +315,6 @@ impl Loader {
         }
     }
 
-    fn replace_listeners(&mut self, addresses: &[String]) {
-        if addresses.is_empty() {
-            return;
-        }
-        let like = self.config.listeners.remove(DEFAULT_LISTENER).unwrap_or_default();
-        self.config.listeners.clear();
-        let options = format!("listeners.tcp.{DEFAULT_LISTENER}.");
-        let shared: Vec<(String, Given)> = self
-            .given
-            .iter()
-            .filter_map(|(key, given)| Some((key.strip_prefix(&options)?.to_owned(), given.clone())))
-            .filter(|(option, _)| option != "enable")
-            .collect();
-        self.given.retain(|key, _| !key.starts_with("listeners.tcp."));
-        for (index, address) in addresses.iter().enumerate() {
-            let name = if index == 0 { DEFAULT_LISTENER.to_owned() } else { format!("tcp{index}") };
-            self.config.listeners.insert(name.clone(), Listener { enable: true, ..like.clone() });
-            for (option, given) in &shared {
-                self.given.insert(format!("listeners.tcp.{name}.{option}"), given.clone());
-            }
-            let path = ["listeners", "tcp", &name, "bind"].map(str::to_owned);
-            self.text(&path, address, &Origin::Flag(format!("--tcp {address}")));
-        }
-    }
-
     fn finish(mut self) -> Result<Loaded, Problems> {
         self.warnings.extend(self.skipped.warnings());
         let enabled: Vec<(&String, &Listener)> = self.config.listeners.iter().filter(|(_, l)| l.enable).collect();
@@ -396,6 +322,15 @@ impl Loader {
             if let Some((other, twin)) = enabled[..index].iter().find(|(_, other)| overlap(other.bind, listener.bind)) {
                 let both = format!("the listeners {other} ({}) and {name} ({}) overlap", twin.bind, listener.bind);
                 self.errors.push(Problem::new(both).with_help(format!("set listeners.tcp.{name}.bind")));
+            }
+        }
+        for (name, zone) in enabled.iter().map(|(name, listener)| (*name, &listener.zone)) {
+            if zone != DEFAULT_ZONE && !self.config.zones.contains_key(zone) {
+                let key = format!("listeners.tcp.{name}.zone");
+                let message = format!("{key} names the zone {}, which does not exist", zone.escape_debug());
+                let origin = self.given.get(&key).map(|given| given.origin.clone());
+                let help = Some("allowed: default, or a name below `zones`".to_owned());
+                self.errors.push(Problem { message, origin, help });
             }
         }
         if enabled.is_empty() {
@@ -425,13 +360,21 @@ fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
 
 /// The next path elements below a group, each once.
 fn keys_within(group: &[String]) -> Vec<&'static str> {
-    let mut within: Vec<&'static str> = KEYS
-        .iter()
-        .filter(|key| {
-            let mut elements = key.path.split('.');
+    match group {
+        [root] if root == zones::ROOT => return vec![NAME],
+        [root, _, below @ ..] if root == zones::ROOT => return elements_after(below, zones::zonal_keys()),
+        _ => {}
+    }
+    elements_after(group, KEYS.iter().map(|key| key.path))
+}
+
+fn elements_after(group: &[String], paths: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut within: Vec<&'static str> = paths
+        .filter(|path| {
+            let mut elements = path.split('.');
             group.iter().all(|wanted| elements.next().is_some_and(|element| element == NAME || element == wanted))
         })
-        .filter_map(|key| key.path.split('.').nth(group.len()))
+        .filter_map(|path| path.split('.').nth(group.len()))
         .collect();
     within.dedup();
     within

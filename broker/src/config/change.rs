@@ -3,22 +3,40 @@
 //! Keys below [`ROOTS`] are read by a shard for each packet or connection and can change at any time; all others are
 //! looked at once, when the broker starts.
 
+use super::Config;
 use super::apply::{Layers, Loaded, load};
 use super::error::{Origin, Problem, Problems};
 use super::keys::{Found, find};
+use super::zones::{self, without_zone};
 use super::{apply, environment, overrides};
 use std::path::Path;
 
 /// Roots of keys that can change at run time.
-const ROOTS: [&str; 7] =
-    ["mqtt", "auto_subscribe", "conn_congestion", "delayed", "flapping_detect", "retainer", "slow_subs"];
+const ROOTS: [&str; 10] = [
+    "mqtt",
+    "force_shutdown",
+    "overload_protection",
+    "auto_subscribe",
+    "conn_congestion",
+    "delayed",
+    "flapping_detect",
+    "retainer",
+    "slow_subs",
+    zones::ROOT,
+];
 
-/// Other keys that can: the process around the shards looks at them.
+/// Other keys that can.
+const LIVE_KEYS: [&str; 3] = ["ringmq.limit_action", "ringmq.overload_lateness", "ringmq.queue_full_policy"];
+
+/// Those that the process around the shards looks at.
 const KEYS_OF_THE_PROCESS: [&str; 2] = ["log.console.level", "log.file.level"];
 
-/// True if a key can change at run time.
+/// True if a key can change at run time. In a zone every key can.
 pub(super) fn at_run_time(key: &str) -> bool {
-    ROOTS.contains(&key.split('.').next().unwrap_or(key)) || KEYS_OF_THE_PROCESS.contains(&key)
+    let key = without_zone(key);
+    ROOTS.contains(&key.split('.').next().unwrap_or(key))
+        || LIVE_KEYS.contains(&key)
+        || KEYS_OF_THE_PROCESS.contains(&key)
 }
 
 /// The configuration with one key changed, checked like any other layer; kept in `file` for the next start.
@@ -30,7 +48,7 @@ pub(crate) fn set(current: &Loaded, key: &str, value: &str, file: &Path) -> Resu
     let origin = Origin::Changed(file.display().to_string());
     let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
     let key = path.join(".");
-    if let Found::Key(..) = find(&path) {
+    if let Found::Key(..) | Found::ZoneKey = find(&path) {
         if !at_run_time(&key) {
             let problem = Problem::new(format!("{key} cannot change while the broker runs"));
             return Err(problem.with_help("set it in the file of --config and start again").into());
@@ -44,7 +62,7 @@ pub(crate) fn set(current: &Loaded, key: &str, value: &str, file: &Path) -> Resu
         return Err(problem.with_help("give one key, for example mqtt.max_inflight").into());
     }
     let mut changed = apply::with(current, &path, value, &origin)?;
-    if let Some(promised) = changed.config.settings.keep_promises(&current.config.settings).first() {
+    if let Some(promised) = changed.config.keep_promises(&current.config).first() {
         let problem = Problem::new(format!("{promised} may only grow while the broker runs"));
         let help = "connected clients were told the present limit; set it in the file of --config and start again";
         return Err(problem.with_help(help).into());
@@ -62,8 +80,10 @@ pub(crate) fn set(current: &Loaded, key: &str, value: &str, file: &Path) -> Resu
 /// All that is wrong with the files; nothing has changed.
 pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Problems> {
     let mut new = load(layers)?;
-    let mut settings = new.config.settings.clone();
-    let promised = settings.keep_promises(&current.config.settings);
+    // What the files say now; what follows is what of it can hold.
+    let new_values = new.rows();
+    let promised = new.config.keep_promises(&current.config);
+    let Config { mut settings, zones, .. } = new.config;
     // These two belong to listeners.
     settings.send_timeout = current.config.settings.send_timeout;
     settings.max_conn_rate_per_ip = current.config.settings.max_conn_rate_per_ip;
@@ -72,21 +92,21 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
         new.warnings.push(problem.with_help("the new value holds from the next start"));
     };
     let values = |loaded: &Loaded| loaded.rows().into_iter().map(|row| (row.key, row.value)).collect::<Vec<_>>();
-    let (old_values, new_values) = (values(current), super::values::rows(&new.config, &new.given));
+    let old_values = values(current);
     for row in &new_values {
         if !at_run_time(&row.key) && !old_values.contains(&(row.key.clone(), row.value.clone())) {
             wait(&row.key, "cannot change while the broker runs");
         }
     }
     for (key, _) in &old_values {
-        if new_values.iter().all(|row| row.key != *key) {
+        if !at_run_time(key) && new_values.iter().all(|row| row.key != *key) {
             wait(key, "listeners stay while the broker runs");
         }
     }
     for key in &promised {
         wait(key, "connected clients were told a wider limit");
     }
-    let stays = |key: &str| !at_run_time(key) || promised.contains(&key);
+    let stays = |key: &str| !at_run_time(key) || promised.iter().any(|promised| promised == key);
     let mut given = new.given.clone();
     given.retain(|key, _| !stays(key));
     given.extend(current.given.iter().filter(|(key, _)| stays(key)).map(|(key, value)| (key.clone(), value.clone())));
@@ -94,6 +114,7 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     config.settings = settings;
     config.log.console.level = new.config.log.console.level;
     config.log.file.handler.level = new.config.log.file.handler.level;
+    config.zones = zones;
     Ok(Loaded { config, warnings: new.warnings, given })
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Absent: their types and checks.
 
+use super::zones;
+
 /// Roots of which ringmq has nothing.
 const ROOTS: &[&str] = &[
     "actions",
@@ -20,13 +22,11 @@ const ROOTS: &[&str] = &[
     "durable_storage",
     "exhook",
     "file_transfer",
-    "force_shutdown",
     "gateway",
     "limiter",
     "message_transformation",
     "multi_tenancy",
     "opentelemetry",
-    "overload_protection",
     "plugins",
     "prometheus",
     "psk_authentication",
@@ -36,7 +36,6 @@ const ROOTS: &[&str] = &[
     "sources",
     "stats",
     "topic_metrics",
-    "zones",
 ];
 
 /// Keys and groups of which ringmq has neighbours. A `*` stands for any one element.
@@ -46,17 +45,9 @@ const KEYS: &[&str] = &[
     "listeners.ssl",
     "listeners.ws",
     "listeners.wss",
-    "listeners.tcp.*.access_rules",
     "listeners.tcp.*.authentication",
-    "listeners.tcp.*.bytes_burst",
-    "listeners.tcp.*.bytes_rate",
     "listeners.tcp.*.enable_authn",
     "listeners.tcp.*.limiter",
-    "listeners.tcp.*.max_conn_burst",
-    "listeners.tcp.*.max_conn_rate",
-    "listeners.tcp.*.max_connections",
-    "listeners.tcp.*.messages_burst",
-    "listeners.tcp.*.messages_rate",
     "listeners.tcp.*.mountpoint",
     "listeners.tcp.*.proxy_protocol",
     "listeners.tcp.*.proxy_protocol_timeout",
@@ -66,7 +57,6 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.tcp_options.recbuf",
     "listeners.tcp.*.tcp_options.send_timeout_close",
     "listeners.tcp.*.tcp_options.sndbuf",
-    "listeners.tcp.*.zone",
     "log.audit",
     "log.console.payload_encode",
     "log.file.default",
@@ -77,6 +67,8 @@ const KEYS: &[&str] = &[
     "mqtt.client_attrs_init",
     "mqtt.clientid_override",
     "mqtt.keepalive_check_interval",
+    "mqtt.limiter.max_conn_burst",
+    "mqtt.limiter.max_conn_rate",
     "mqtt.peer_cert_as_clientid",
     "mqtt.peer_cert_as_username",
     "mqtt.shared_subscription_initial_sticky_pick",
@@ -92,6 +84,11 @@ const KEYS: &[&str] = &[
     "retainer.flow_control",
     "retainer.max_publish_rate",
     "retainer.msg_expiry_interval_override",
+    "zones.*.conn_congestion",
+    "zones.*.durable_sessions",
+    "zones.*.flapping_detect",
+    "zones.*.overload_protection",
+    "zones.*.stats",
 ];
 
 /// Keys and groups that tune parts of EMQX which ringmq is not made of: the Erlang machine, its distribution, its pools
@@ -128,6 +125,8 @@ const NEVER: &[&str] = &[
     "node.rpc_module",
     "node.shard_transports",
     "node.tlog_push_mode",
+    "overload_protection.backoff_gc",
+    "overload_protection.backoff_hibernation",
     "retainer.backend.index_specs",
     "retainer.msg_clear_interval",
     "retainer.msg_clear_limit",
@@ -135,6 +134,7 @@ const NEVER: &[&str] = &[
     "sysmon.top",
     "sysmon.vm",
     "telemetry",
+    "zones.*.force_gc",
 ];
 
 /// What is to be said of a setting of EMQX that is not in our table.
@@ -148,6 +148,12 @@ pub(crate) enum Standing {
 
 /// How ringmq stands to `path` if it is a setting of EMQX, or lies below one.
 pub(crate) fn standing(path: &[String]) -> Option<Standing> {
+    if let [root, _, rest @ ..] = path
+        && root == zones::ROOT
+        && rest.first().is_some_and(|root| root == "mqtt")
+    {
+        return standing(rest);
+    }
     let covers = |key: &&str| {
         let mut path = path.iter();
         key.split('.').all(|element| path.next().is_some_and(|given| element == "*" || element == given))

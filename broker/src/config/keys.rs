@@ -4,12 +4,13 @@
 //! path stands for any one path element.
 
 use super::kind::Kind;
-use super::records;
-use super::{Config, Listener};
+use super::listeners::{ACCESS_RULES_MAX, access_rule};
+use super::{Config, Listener, records, zones};
 use crate::log::{Formatter, Level, TimestampFormat};
 use crate::trace::PayloadEncode;
+use ringmq_core::limit::LimitAction;
 use ringmq_core::machine::SHARDS_MAX;
-use ringmq_core::settings::{ShareStrategy, SlowSubsTime};
+use ringmq_core::settings::{QueueFullPolicy, ShareStrategy, SlowSubsTime};
 use ringmq_drive::DriverKind;
 use std::time::Duration;
 
@@ -105,11 +106,16 @@ const LOG_FORMATTER: &str = "How a note is written: as text for people, or as an
 const LOG_TIMESTAMP: &str = "How its time is written: as in RFC 3339, or in microseconds since 1970. `auto` is the first in text, the second in JSON.";
 const LOG_OFFSET: &str = "The time zone of times as in RFC 3339.";
 
+const QUEUE_FULL_POLICIES: [QueueFullPolicy; 3] =
+    [QueueFullPolicy::DropOldest, QueueFullPolicy::DropNewest, QueueFullPolicy::Disconnect];
+
+const LIMIT_ACTIONS: [LimitAction; 3] = [LimitAction::Pause, LimitAction::Drop, LimitAction::Reject];
+
 const fn key(path: &'static str, default: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { path, kind, default, doc, one_for_all: false }
 }
 
-/// All keys, in the order of the reference page.
+/// All keys, in the order of the reference page. Those that [`zones::is_zonal`] says can be below `zones.<name>` too.
 pub(crate) static KEYS: &[Key] = &[
     key(
         "listeners.tcp.<name>.enable",
@@ -144,6 +150,76 @@ pub(crate) static KEYS: &[Key] = &[
         doc: "Connections a second that one address may open, for each shard. All listeners share one value.",
         one_for_all: true,
     },
+    key(
+        "listeners.tcp.<name>.zone",
+        "default",
+        Kind::Text(|t, zone| zone.clone_into(&mut t.listener().zone)),
+        "The zone whose settings hold for the clients of this listener: `zones.<name>`, or `default`.",
+    ),
+    key(
+        "listeners.tcp.<name>.max_connections",
+        "infinity",
+        Kind::Integer {
+            min: 1,
+            max: u32::MAX as u64,
+            words: &[("infinity", 0)],
+            set: |t, n| t.listener().max_connections = n,
+        },
+        "Connections of this listener at a time, over all shards. One more is closed at once.",
+    ),
+    key(
+        "listeners.tcp.<name>.max_conn_rate",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.listener().conn_rate.rate = rate },
+        "Connections that this listener accepts, over all shards. More wait in the system's backlog.",
+    ),
+    key(
+        "listeners.tcp.<name>.max_conn_burst",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.listener().conn_rate.burst = rate },
+        "Connections on top of `max_conn_rate`, for example 1000/1m: at most 1000 in a minute. `infinity` is none.",
+    ),
+    key(
+        "listeners.tcp.<name>.messages_rate",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.listener().limits.messages.rate = rate },
+        "Messages that one client of this listener may publish, in the place of `mqtt.limiter.messages_rate`. \
+         `ringmq.limit_action` says what becomes of more.",
+    ),
+    key(
+        "listeners.tcp.<name>.messages_burst",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.listener().limits.messages.burst = rate },
+        "Messages on top of `messages_rate`. `infinity` is none.",
+    ),
+    key(
+        "listeners.tcp.<name>.bytes_rate",
+        "infinity",
+        Kind::Budget { bytes: true, set: |t, rate| t.listener().limits.bytes.rate = rate },
+        "Bytes of topics, properties and payloads that one client of this listener may publish, in the place of \
+         `mqtt.limiter.bytes_rate`.",
+    ),
+    key(
+        "listeners.tcp.<name>.bytes_burst",
+        "infinity",
+        Kind::Budget { bytes: true, set: |t, rate| t.listener().limits.bytes.burst = rate },
+        "Bytes on top of `bytes_rate`. `infinity` is none.",
+    ),
+    key(
+        "listeners.tcp.<name>.access_rules",
+        "[]",
+        Kind::Texts {
+            example: "[\"allow 10.0.0.0/8\", \"deny all\"]",
+            max: ACCESS_RULES_MAX,
+            clear: |t| t.listener().access_rules.clear(),
+            push: |t, text| {
+                t.listener().access_rules.push(access_rule(text)?);
+                Ok(())
+            },
+        },
+        "Who may connect, by address: `allow` or `deny` and an address, a network, or `all`. The first rule that matches \
+         decides; without one, everybody may. Others are closed at once.",
+    ),
     key(
         "mqtt.max_packet_size",
         "1MB",
@@ -287,7 +363,8 @@ pub(crate) static KEYS: &[Key] = &[
             words: &[("infinity", 0)],
             set: |t, n| t.config.settings.max_mqueue_len = fit(n),
         },
-        "Messages waiting for a client; the oldest is dropped for a new one. 0 is unlimited.",
+        "Messages waiting for a client, of each priority. `ringmq.queue_full_policy` says what becomes of one more. 0 is \
+         unlimited.",
     ),
     key(
         "mqtt.mqueue_priorities",
@@ -368,6 +445,78 @@ pub(crate) static KEYS: &[Key] = &[
         "1024",
         Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.config.settings.max_topic_filters = fit(n) },
         "Topic filters in one SUBSCRIBE or UNSUBSCRIBE.",
+    ),
+    key(
+        "mqtt.limiter.messages_rate",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.config.settings.limits.messages.rate = rate },
+        "Messages that one client may publish. `ringmq.limit_action` says what becomes of more.",
+    ),
+    key(
+        "mqtt.limiter.messages_burst",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.config.settings.limits.messages.burst = rate },
+        "Messages on top of `messages_rate`, for example 1000/1m: at most 1000 in a minute. `infinity` is none.",
+    ),
+    key(
+        "mqtt.limiter.bytes_rate",
+        "infinity",
+        Kind::Budget { bytes: true, set: |t, rate| t.config.settings.limits.bytes.rate = rate },
+        "Bytes of topics, properties and payloads that one client may publish.",
+    ),
+    key(
+        "mqtt.limiter.bytes_burst",
+        "infinity",
+        Kind::Budget { bytes: true, set: |t, rate| t.config.settings.limits.bytes.burst = rate },
+        "Bytes on top of `bytes_rate`. `infinity` is none.",
+    ),
+    key(
+        "force_shutdown.enable",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.force_shutdown.enable = on),
+        "Whether a connected client for which more waits than the next two keys allow is disconnected, in MQTT 5 with \
+         0x97. Its session stays as long as it would otherwise.",
+    ),
+    key(
+        "force_shutdown.max_mailbox_size",
+        "0",
+        Kind::Integer {
+            min: 0,
+            max: u32::MAX as u64,
+            words: &[("infinity", 0)],
+            set: |t, n| t.config.settings.force_shutdown.max_mailbox_size = fit(n),
+        },
+        "Messages in its queue. 0 is unlimited; then `mqtt.max_mqueue_len` alone bounds it.",
+    ),
+    key(
+        "force_shutdown.max_heap_size",
+        "0B",
+        Kind::Size { min: 0, max: 1 << 40, set: |t, n| t.config.settings.force_shutdown.max_heap_size = n },
+        "Bytes of the messages in its queue and of what its connection has yet to take. 0 is unlimited.",
+    ),
+    key(
+        "overload_protection.enable",
+        "false",
+        Kind::Bool(|t, on| t.config.settings.overload.enable = on),
+        "Whether a shard that does not keep up protects the clients that it has. It is overloaded when it runs \
+         `ringmq.overload_lateness` later than it wanted to, until it has been on time for half a second.",
+    ),
+    key(
+        "overload_protection.backoff_delay",
+        "1",
+        Kind::Integer {
+            min: 0,
+            max: 60_000,
+            words: &[],
+            set: |t, n| t.config.settings.overload.backoff_delay_ms = fit(n),
+        },
+        "Milliseconds by which an overloaded shard puts off each slice of retained messages, of at most 256. 0 does not.",
+    ),
+    key(
+        "overload_protection.backoff_new_conn",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.overload.backoff_new_conn = on),
+        "Whether an overloaded shard refuses new clients: CONNACK 0x89 (server busy), before MQTT 5 return code 3.",
     ),
     key(
         "auto_subscribe.topics",
@@ -788,6 +937,39 @@ pub(crate) static KEYS: &[Key] = &[
          encryption: bind it to an address that only monitoring reaches.",
     ),
     key(
+        "ringmq.limit_action",
+        "pause",
+        Kind::Choice {
+            names: &["pause", "drop", "reject"],
+            set: |t, index| t.config.settings.limits.action = LIMIT_ACTIONS[index],
+        },
+        "What becomes of a client that publishes more than its limits allow. `pause` does not read it until it may \
+         publish again. `drop` drops its messages; at QoS 1 and 2 a client of MQTT 5 is told by reason code 0x97, an older \
+         one cannot be told and gets the usual acknowledgement. `reject` disconnects it, in MQTT 5 with 0x96.",
+    ),
+    key(
+        "ringmq.overload_lateness",
+        "100ms",
+        Kind::Duration {
+            min: Duration::from_millis(1),
+            max: Duration::from_secs(60),
+            set: |t, span| t.config.settings.overload.lateness = span,
+        },
+        "How much later than it wanted to a shard must run to count as overloaded: because a turn was long, or because it \
+         had to wait for its core.",
+    ),
+    key(
+        "ringmq.queue_full_policy",
+        "drop_oldest",
+        Kind::Choice {
+            names: &["drop_oldest", "drop_newest", "disconnect"],
+            set: |t, index| t.config.settings.queue_full_policy = QUEUE_FULL_POLICIES[index],
+        },
+        "What becomes of a message for a client whose queue is full: the oldest of its priority is dropped for it, or it is \
+         dropped itself, or it is dropped and the client disconnected, in MQTT 5 with 0x97. A client that is not connected \
+         cannot be disconnected: its oldest message goes.",
+    ),
+    key(
         "ringmq.spin",
         "20us",
         Kind::Duration { min: Duration::ZERO, max: SECOND, set: |t, span| t.config.driver_options.spin = span },
@@ -829,6 +1011,8 @@ pub(crate) static KEYS: &[Key] = &[
 pub(crate) enum Found<'p> {
     /// It is a key; the second is what stands for [`NAME`], or nothing.
     Key(&'static Key, &'p str),
+    /// It is a key below a zone.
+    ZoneKey,
     /// Keys begin with it.
     Group,
     /// It is neither.
@@ -837,6 +1021,22 @@ pub(crate) enum Found<'p> {
 
 /// Finds a path, given by its elements.
 pub(crate) fn find<'p>(path: &'p [String]) -> Found<'p> {
+    if let [root, rest @ ..] = path
+        && root == zones::ROOT
+    {
+        let below = rest.get(1..).unwrap_or_default();
+        let name = below.join(".");
+        return match find_below(below) {
+            Found::Key(..) if zones::is_zonal(&name) => Found::ZoneKey,
+            Found::Group if zones::zonal_keys().any(|key| key.starts_with(&format!("{name}."))) => Found::Group,
+            _ if below.is_empty() => Found::Group,
+            _ => Found::Nothing,
+        };
+    }
+    find_below(path)
+}
+
+fn find_below<'p>(path: &'p [String]) -> Found<'p> {
     let mut group = false;
     for key in KEYS {
         let mut elements = key.path.split('.');

@@ -4,6 +4,7 @@ use super::keys::Target;
 use super::records::{Record, Wrong};
 use crate::log::TimeOffset;
 use crate::topology::CoreList;
+use ringmq_core::limit::Rate;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) enum Kind {
     Percent { min: u8, max: u8, set: fn(&mut Target<'_>, u8) },
     /// Events per second; 0 is `infinity`.
     Rate(fn(&mut Target<'_>, u32)),
+    /// So many, or so many bytes, in so long; `None` is `infinity`.
+    Budget { bytes: bool, set: fn(&mut Target<'_>, Option<Rate>) },
     /// A length of time.
     Duration { min: Duration, max: Duration, set: fn(&mut Target<'_>, Duration) },
     /// A length of time, or `infinity`.
@@ -46,6 +49,13 @@ pub(crate) enum Kind {
         fields: &'static [&'static str],
         clear: fn(&mut Target<'_>),
         push: fn(&mut Target<'_>, &Record<'_>) -> Result<(), Wrong>,
+    },
+    /// A list of texts, or `[]`.
+    Texts {
+        example: &'static str,
+        max: usize,
+        clear: fn(&mut Target<'_>),
+        push: fn(&mut Target<'_>, &str) -> Result<(), String>,
     },
     /// Any text.
     Text(fn(&mut Target<'_>, &str)),
@@ -87,6 +97,7 @@ impl Kind {
                 set(target, u8::try_from(percent).map_err(|_| "is too large".to_owned())?);
             }
             Self::Rate(set) => set(target, rate(text)?),
+            Self::Budget { bytes, set } => set(target, budget(text, bytes)?),
             Self::Duration { min, max, set } => set(target, span_in_range(text, min, max)?),
             Self::DurationOrInfinity { min, max, set } => {
                 let span = if text == "infinity" { None } else { Some(span_in_range(text, min, max)?) };
@@ -110,7 +121,8 @@ impl Kind {
             Self::Table { clear, .. } if text == "disabled" => clear(target),
             Self::Table { .. } => return Err("is neither a table nor disabled".to_owned()),
             Self::List { clear, .. } if text == "[]" => clear(target),
-            Self::List { .. } => return Err("is no list".to_owned()),
+            Self::Texts { clear, .. } if text == "[]" => clear(target),
+            Self::List { .. } | Self::Texts { .. } => return Err("is no list".to_owned()),
             Self::Text(set) if text.len() <= TEXT_BYTES_MAX => set(target, text),
             Self::Text(_) => return Err(format!("is longer than {TEXT_BYTES_MAX} bytes")),
             Self::Address(set) => set(target, address(text)?),
@@ -127,7 +139,7 @@ impl Kind {
 
     /// Begins the table anew if this is one, and says whether it is.
     pub(crate) fn begin_table(&self, target: &mut Target<'_>) -> bool {
-        if let Self::Table { clear, .. } | Self::List { clear, .. } = *self {
+        if let Self::Table { clear, .. } | Self::List { clear, .. } | Self::Texts { clear, .. } = *self {
             clear(target);
             return true;
         }
@@ -158,6 +170,8 @@ impl Kind {
             }
             Self::Percent { min, max, .. } => format!("a percentage from {min}% to {max}%"),
             Self::Rate(_) => "a number a second such as 100/s, or infinity".to_owned(),
+            Self::Budget { bytes: false, .. } => "a number in a time such as 100/s or 1000/10s, or infinity".to_owned(),
+            Self::Budget { bytes: true, .. } => "a size in a time such as 100KB/s or 10MB/1m, or infinity".to_owned(),
             Self::Duration { min, max, .. } => {
                 format!("a duration from {} to {} such as 500ms, 15s, 5m, 2h, 1d", written(min), written(max))
             }
@@ -185,6 +199,7 @@ impl Kind {
                 format!("a table such as {{\"a/topic\" = {max}}} with numbers from {min} to {max}, or disabled")
             }
             Self::List { fields, .. } => format!("a list of records with {}", fields.join(", ")),
+            Self::Texts { example, .. } => format!("a list of texts such as {example}"),
             Self::Text(_) => "text".to_owned(),
             Self::Address(_) => "an address and port such as 0.0.0.0:1883 or [::]:1883, or a port alone".to_owned(),
             Self::AddressOrDisabled(_) => {
@@ -244,6 +259,35 @@ fn rate(text: &str) -> Result<u32, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     let value = integer(number).map_err(|_| "is not a rate such as 100/s".to_owned())?;
     u32::try_from(value).map_err(|_| "is too large".to_owned())
+}
+
+/// Longest time that a rate is measured over.
+const BUDGET_PERIOD_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// Most of a rate.
+const BUDGET_AMOUNT_MAX: u64 = 1 << 50;
+
+/// `1000/s`, `1000/10s` or `1MB/s`.
+fn budget(text: &str, bytes: bool) -> Result<Option<Rate>, String> {
+    if text == "infinity" {
+        return Ok(None);
+    }
+    let example = if bytes { "1MB/s or 10MB/1m" } else { "100/s or 1000/10s" };
+    let wrong = || format!("is not a rate such as {example}");
+    let (amount, period) = text.split_once('/').ok_or_else(wrong)?;
+    let (amount, period) = (amount.trim_end(), period.trim_start());
+    let amount = if bytes { size(amount) } else { integer(amount) }.map_err(|_| wrong())?;
+    // A unit alone is one of it.
+    let one = period.starts_with(|c: char| c.is_ascii_alphabetic());
+    let period = span(&if one { format!("1{period}") } else { period.to_owned() }).map_err(|_| wrong())?;
+    if period < Duration::from_secs(1) || period > BUDGET_PERIOD_MAX {
+        return Err("is measured over less than 1s or more than 30d".to_owned());
+    }
+    if amount > BUDGET_AMOUNT_MAX {
+        return Err("is too large".to_owned());
+    }
+    let rate = Rate::new(amount, u64::try_from(period.as_nanos()).unwrap_or(u64::MAX));
+    rate.map(Some).ok_or_else(|| "would let nothing pass".to_owned())
 }
 
 fn span_in_range(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
@@ -373,6 +417,23 @@ mod tests {
     }
 
     #[test]
+    fn rates_have_an_amount_and_a_period() {
+        const SECOND: u64 = 1_000_000_000;
+        let count = |text: &str| budget(text, false);
+        assert_eq!(count("infinity"), Ok(None));
+        assert_eq!(count("100/s"), Ok(Rate::new(100, SECOND)));
+        assert_eq!(count("1000/10s"), Ok(Rate::new(1000, 10 * SECOND)));
+        assert_eq!(count("7/1h"), Ok(Rate::new(7, 3600 * SECOND)));
+        assert_eq!(count("1000 / m"), Ok(Rate::new(1000, 60 * SECOND)));
+        assert_eq!(budget("10MB/1m", true), Ok(Rate::new(10 << 20, 60 * SECOND)));
+        assert_eq!(budget("100/d", true), Ok(Rate::new(100, 86_400 * SECOND)));
+        assert_eq!(count("0/s"), Err("would let nothing pass".to_owned()));
+        for wrong in ["", "100", "/s", "100/", "1KB/s", "-1/s", "1/x", "1/0s", "1/1ms", "1/60d", "1/s/s"] {
+            assert!(count(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn addresses_are_numeric_or_local() {
         assert_eq!(address("1883"), Ok("0.0.0.0:1883".parse().expect("an address")));
         assert_eq!(address(":1883"), Ok("0.0.0.0:1883".parse().expect("an address")));
@@ -399,6 +460,7 @@ mod tests {
         fn no_text_makes_a_reader_panic(text in "\\PC{0,30}", digits in "[0-9.:smhdkb/\\[\\]]{0,30}") {
             for text in [text, digits] {
                 let _ = (span(&text), size(&text), permille(&text), rate(&text), address(&text), bool(&text));
+                let _ = (budget(&text, true), budget(&text, false));
             }
         }
     }

@@ -8,12 +8,14 @@
 
 mod apply;
 mod change;
+mod collections;
 mod emqx;
 mod environment;
 mod error;
 pub(crate) mod hocon;
 mod keys;
 mod kind;
+mod listeners;
 mod overrides;
 mod records;
 mod reference;
@@ -22,13 +24,16 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod values;
+mod zones;
 
 pub(crate) use apply::{Layers, Loaded, load};
 pub(crate) use change::{reload, set};
 pub(crate) use error::{Problem, Problems};
+pub(crate) use listeners::Listener;
 pub(crate) use overrides::path as overrides_path;
 pub(crate) use reference::reference_page;
 pub(crate) use values::Row;
+pub(crate) use zones::Zone;
 
 use crate::alarms::Keep;
 use crate::log::LogSettings;
@@ -40,7 +45,7 @@ use crate::trace::PayloadEncode;
 use ringmq_core::settings::Settings;
 use ringmq_drive::DriverKind;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The MQTT port without TLS, as registered.
@@ -52,8 +57,10 @@ const BACKLOG_CONNECTIONS: u32 = 1024;
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// Settings of the protocol.
+    /// Settings of the protocol, as far as no zone and no listener has its own: see [`Config::effective`].
     pub(crate) settings: Settings,
+    /// Zones by name.
+    pub(crate) zones: BTreeMap<String, Zone>,
     /// `rewrite`.
     pub(crate) rewrite: Vec<Rule>,
     /// `log`.
@@ -86,24 +93,6 @@ pub(crate) struct Config {
     pub(crate) driver_options: ringmq_drive::Options,
 }
 
-/// One TCP listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listener {
-    /// `listeners.tcp.<name>.enable`.
-    pub(crate) enable: bool,
-    /// `listeners.tcp.<name>.bind`.
-    pub(crate) bind: SocketAddr,
-    /// `listeners.tcp.<name>.tcp_options.backlog`, connections.
-    pub(crate) backlog: u32,
-}
-
-impl Default for Listener {
-    fn default() -> Self {
-        let bind = SocketAddr::from((Ipv4Addr::UNSPECIFIED, MQTT_PORT));
-        Self { enable: true, bind, backlog: BACKLOG_CONNECTIONS }
-    }
-}
-
 /// The listener that exists without being configured.
 const DEFAULT_LISTENER: &str = "default";
 
@@ -111,6 +100,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
+            zones: BTreeMap::new(),
             rewrite: Vec::new(),
             log: LogSettings::default(),
             trace_payload_encode: PayloadEncode::default(),

@@ -70,7 +70,9 @@ fn edges(kind: &Kind) -> Vec<String> {
         Kind::Address(_) => vec!["0".to_owned(), "[::1]:65535".to_owned()],
         Kind::AddressOrDisabled(_) => vec!["disabled".to_owned(), "[::1]:65535".to_owned()],
         Kind::Table { .. } => vec!["disabled".to_owned()],
-        Kind::List { .. } => vec!["[]".to_owned()],
+        Kind::List { .. } | Kind::Texts { .. } => vec!["[]".to_owned()],
+        Kind::Budget { bytes: true, .. } => vec!["infinity".to_owned(), "1B/s".to_owned(), "1GB/30d".to_owned()],
+        Kind::Budget { bytes: false, .. } => vec!["infinity".to_owned(), "1/s".to_owned(), "1000/30d".to_owned()],
         Kind::Cores(_) => vec!["auto".to_owned(), "0,2-5".to_owned()],
     }
 }
@@ -107,6 +109,15 @@ fn every_key_takes_its_whole_range_and_changes_something() {
             push(&mut target, &Record(fields.iter().map(fill).collect())).expect("a record with every field");
             seen.insert(format!("{:?}", target.config));
             assert!(push(&mut target, &Record(Vec::new())).is_err(), "{} needs some field", key.path);
+            assert!(key.kind.begin_table(&mut target), "a list can be begun anew");
+            assert_eq!(format!("{:?}", target.config), format!("{:?}", Config::default()));
+        }
+        if let Kind::Texts { push, .. } = key.kind {
+            let mut config = Config::default();
+            let mut target = Target { config: &mut config, name: "default" };
+            push(&mut target, "deny all").expect("a text that is allowed");
+            seen.insert(format!("{:?}", target.config));
+            assert!(push(&mut target, "").is_err(), "{} takes anything", key.path);
             assert!(key.kind.begin_table(&mut target), "a list can be begun anew");
             assert_eq!(format!("{:?}", target.config), format!("{:?}", Config::default()));
         }
@@ -167,7 +178,7 @@ fn lists_are_printed_as_they_can_be_read() {
 fn a_file_in_emqx_words_is_understood() {
     let (_dir, loaded) = from_file(
         "node { name = \"n1@10.0.0.1\", role = core, data_dir = \"/tmp/x\" }\n\
-         listeners.tcp.default { bind = \"127.0.0.1:2883\", max_connections = 100, tcp_options { backlog = 99 } }\n\
+         listeners.tcp.default { bind = \"127.0.0.1:2883\", mountpoint = x, max_connections = 100, tcp_options { backlog = 99 } }\n\
          listeners.tcp.inner.bind = 2884\n\
          listeners.ssl.default.enable = false\n\
          mqtt { max_packet_size = 64KB, keepalive_multiplier = 2.5, shared_subscription_strategy = hash_topic\n\
@@ -177,6 +188,7 @@ fn a_file_in_emqx_words_is_understood() {
     let (config, warnings) = loaded.expect("right");
     assert_eq!(config.listeners["default"].bind.to_string(), "127.0.0.1:2883");
     assert_eq!(config.listeners["default"].backlog, 99);
+    assert_eq!(config.listeners["default"].max_connections, 100);
     assert_eq!(config.listeners["inner"].bind.to_string(), "0.0.0.0:2884");
     assert_eq!(config.settings.max_packet_size, 64 * 1024);
     assert_eq!(config.settings.keepalive_multiplier_permille, 2500);
@@ -188,7 +200,7 @@ fn a_file_in_emqx_words_is_understood() {
     let warnings: Vec<&str> = warnings.iter().map(|w| w.message.as_str()).collect();
     let expected = [
         "not available yet: node.role",
-        "not available yet: listeners.tcp.default.max_connections, listeners.ssl",
+        "not available yet: listeners.tcp.default.mountpoint, listeners.ssl",
         "not available yet: dashboard",
     ];
     assert_eq!(warnings, expected);
@@ -372,11 +384,11 @@ fn what_is_skipped_is_named_once_a_group_and_in_the_right_words() {
         "emqx.conf",
         "node { role = \"emqx@127.0.0.1\", cookie = secret, process_limit = 2097152, max_ports = 1048576 }\n\
          rpc.mode = async\n\
-         zones.quick.mqtt.max_inflight = 5\n\
+         zones.quick.flapping_detect.enable = true\n\
          mqtt { strict_mode = true, client_attrs_init = [], peer_cert_as_username = cn }\n\
          telemetry.enable = false\n",
     );
-    let variables = vec![("EMQX_ZONES__SLOW__MQTT__MAX_INFLIGHT".to_owned(), "5".to_owned())];
+    let variables = vec![("EMQX_ZONES__SLOW__MQTT__STRICT_MODE".to_owned(), "true".to_owned())];
     let file = dir.path("emqx.conf");
     let (_, warnings) = load(&Layers { file: Some(file.clone()), variables, ..Layers::default() }).expect("warnings");
     let name = format!("{}", file.display());
@@ -387,7 +399,9 @@ fn what_is_skipped_is_named_once_a_group_and_in_the_right_words() {
         format!("not available yet: node.role\n  --> emqx.conf:1:8\n{yet}"),
         format!("without meaning here: node.cookie, node.process_limit, node.max_ports\n  --> emqx.conf:1:33\n{never}"),
         format!("without meaning here: rpc\n  --> emqx.conf:2:1\n{never}"),
-        format!("not available yet: zones, zones.slow.mqtt.max_inflight\n  --> emqx.conf:3:1\n{yet}"),
+        format!(
+            "not available yet: zones.quick.flapping_detect, zones.slow.mqtt.strict_mode\n  --> emqx.conf:3:1\n{yet}"
+        ),
         format!(
             "not available yet: mqtt.strict_mode, mqtt.client_attrs_init, mqtt.peer_cert_as_username\n  \
              --> emqx.conf:4:8\n{yet}"

@@ -1,9 +1,9 @@
 //! The effective value of every key and where it came from, for `print-config` and `ctl conf show`.
 
-use super::Config;
 use super::error::Origin;
 use super::keys::{KEYS, NAME};
 use super::kind::Kind;
+use super::{Config, zones};
 use std::collections::BTreeMap;
 
 /// A value that some layer gave.
@@ -35,7 +35,8 @@ impl Row {
     }
 }
 
-/// All keys in the order of the reference page, those with a name once for each listener.
+/// All keys in the order of the reference page, those with a name once for each listener; then what zones have of their
+/// own.
 pub(super) fn rows(config: &Config, given: &GivenByKey) -> Vec<Row> {
     let names = |path: &str| match path.contains(NAME) {
         true => config.listeners.keys().map(String::as_str).collect(),
@@ -55,13 +56,29 @@ pub(super) fn rows(config: &Config, given: &GivenByKey) -> Vec<Row> {
     // One listener after the other; the order of keys without a name does not change.
     let listeners = rows.iter().take_while(|(name, _)| !name.is_empty()).count();
     rows[..listeners].sort_by_key(|(name, _)| *name);
-    rows.into_iter().map(|(_, row)| row).collect()
+    rows.into_iter().map(|(_, row)| row).chain(zone_rows(config, given)).collect()
+}
+
+/// What was written for zones. One for which nothing was is told of too: listeners may name it.
+fn zone_rows<'a>(config: &'a Config, given: &'a GivenByKey) -> impl Iterator<Item = Row> + 'a {
+    config.zones.keys().flat_map(move |name| {
+        let prefix = format!("{}.{name}.", zones::ROOT);
+        let mut rows: Vec<Row> = given
+            .iter()
+            .filter(|(key, _)| key.starts_with(&prefix))
+            .map(|(key, given)| Row { key: key.clone(), value: given.text.clone(), origin: Some(given.origin.clone()) })
+            .collect();
+        if rows.is_empty() {
+            rows.push(Row { key: format!("{}.{name}", zones::ROOT), value: "{}".to_owned(), origin: None });
+        }
+        rows
+    })
 }
 
 /// The text of a value of this kind as it is written in a file.
 pub(super) fn written_for(kind: &Kind, text: &str) -> String {
     // The text of a list is a list, not a scalar.
-    if matches!(kind, Kind::List { .. }) { text.to_owned() } else { written(text) }
+    if matches!(kind, Kind::List { .. } | Kind::Texts { .. }) { text.to_owned() } else { written(text) }
 }
 
 /// A scalar as it is written in a file: in quotes unless it is plain.

@@ -4,6 +4,7 @@
 
 use super::banned::{Bans, Wanted};
 use super::levels;
+use super::listeners::{listeners, name_listeners};
 use super::lists::Shards;
 use super::protocol::{Answer, Command};
 use super::topic_metrics::TopicMetrics;
@@ -18,7 +19,7 @@ use ringmq_core::machine::ShardId;
 use ringmq_core::observe::{OWN_MESSAGES_MAX, OwnMessage};
 use ringmq_core::rewrite::{RewriteAction, RewriteClient, Rewriter};
 use ringmq_core::settings::Settings;
-use ringmq_drive::Control;
+use ringmq_drive::{Control, Gates};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub(crate) struct Facts {
     pub(crate) data_dir: PathBuf,
     /// Configured listeners.
     pub(crate) listeners: Vec<ListenerFacts>,
+    /// What those that run let in.
+    pub(crate) gates: Gates,
 }
 
 /// A configured listener.
@@ -43,6 +46,8 @@ pub(crate) struct Facts {
 pub(crate) struct ListenerFacts {
     /// Its type and name.
     pub(crate) id: String,
+    /// The zone of its clients.
+    pub(crate) zone: String,
     /// Where it listens, or would.
     pub(crate) listen_on: String,
     /// Whether it does.
@@ -150,8 +155,12 @@ impl Console {
             Command::Broker => done(self.facts()),
             Command::Metrics => done(self.counted(|name| !is_gauge(name))),
             Command::Stats => done(self.counted(is_gauge)),
-            Command::ClientsList { cursor } => told(shards.clients(cursor.as_deref())),
-            Command::ClientsShow { clientid } => told(shards.client(clientid)),
+            Command::ClientsList { cursor } => {
+                told(shards.clients(cursor.as_deref()).map(|clients| name_listeners(&self.facts, clients)))
+            }
+            Command::ClientsShow { clientid } => {
+                told(shards.client(clientid).map(|client| name_listeners(&self.facts, client)))
+            }
             Command::ClientsKick { clientid } => told(shards.kick(clientid)),
             Command::AlarmsList => done(self.list_alarms()),
             Command::AlarmsHistory => done(self.alarm_history()),
@@ -180,7 +189,7 @@ impl Console {
             Command::RetainerClean { filter, cursor } => {
                 told(shards.clean_retained(filter.as_deref(), cursor.as_deref()))
             }
-            Command::ListenersList => done(json!({ "listeners": self.facts.listeners })),
+            Command::ListenersList => done(listeners(&self.facts)),
             Command::RewriteTest { action, topic, clientid, username } => {
                 told(self.rewrite(action, topic, clientid, username.as_deref()))
             }
@@ -285,8 +294,9 @@ impl Console {
     }
 
     fn take_over(&self, loaded: &mut Loaded, new: Loaded) -> Result<Vec<Row>, Problems> {
-        if new.config.settings != loaded.config.settings {
-            self.configure(&new.config.settings)?;
+        let settings = new.config.effective();
+        if settings != loaded.config.effective() {
+            self.configure(&settings)?;
         }
         let before = loaded.rows();
         let changed: Vec<Row> = new.rows().into_iter().filter(|row| !before.contains(row)).collect();

@@ -189,6 +189,7 @@ fn client(shard: ShardId, facts: &ClientFacts) -> Value {
     let mut row = json!({
         "clientid": facts.client_id,
         "connected": facts.peer.is_some(),
+        "listener": facts.listener,
         "proto_ver": facts.protocol_level,
         "keepalive": facts.keep_alive_s,
         "expiry_interval": facts.expiry_s,
@@ -198,6 +199,7 @@ fn client(shard: ShardId, facts: &ClientFacts) -> Value {
         "inflight_max": facts.in_flight_max,
         "awaiting_rel_cnt": facts.unreleased,
         "unsent_bytes": facts.unsent_bytes,
+        "congested": facts.congested,
         "send_msg.dropped.queue_full": facts.drops.queue_full,
         "send_msg.dropped.too_large": facts.drops.too_large,
         "send_msg.dropped.expired": facts.drops.expired,

@@ -8,6 +8,7 @@ mod console;
 mod flapping;
 mod lag;
 mod levels;
+mod listeners;
 mod lists;
 pub(crate) mod protocol;
 mod retainer;

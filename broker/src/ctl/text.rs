@@ -166,7 +166,13 @@ fn trace(row: &Value) -> String {
 
 fn listener(row: &Value) -> String {
     let state = if row["running"] == true { "running" } else { "disabled" };
-    format!("{} {} {state} acceptors={}\n", word(&row["id"]), word(&row["listen_on"]), row["acceptors"])
+    let (id, place, zone) = (word(&row["id"]), word(&row["listen_on"]), word(&row["zone"]));
+    let counts = row.get("current_connections").map_or_else(String::new, |current| {
+        let (max, denied) = (word(&row["max_connections"]), &row["closed.access_rules"]);
+        let full = &row["closed.max_connections"];
+        format!(" connections={current} max_connections={max} denied={denied} turned_away={full}")
+    });
+    format!("{id} {place} {state} acceptors={} zone={zone}{counts}\n", row["acceptors"])
 }
 
 #[cfg(test)]

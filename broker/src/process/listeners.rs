@@ -1,7 +1,7 @@
 //! Opening the listening sockets, and saying what to do when that fails.
 
-use crate::config::{Listener, Problem};
-use ringmq_drive::Listening;
+use crate::config::{Config, Listener, Problem};
+use ringmq_drive::{GateOptions, Gates, Listening};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -17,6 +17,15 @@ pub(crate) fn open(listener: &Listener, shards: usize) -> Result<Listening, Prob
     let listening =
         check_free(listener.bind).and_then(|()| ringmq_drive::listen(listener.bind, shards, listener.backlog));
     listening.map_err(|error| explain(listener.bind, &error))
+}
+
+/// What the listeners let in, in the order of their numbers.
+pub(crate) fn gates(config: &Config) -> Gates {
+    Gates::new(config.enabled().map(|(_, listener)| GateOptions {
+        access_rules: listener.access_rules.clone(),
+        max_connections: listener.max_connections,
+        rate: listener.conn_rate,
+    }))
 }
 
 /// Shards share their port by `SO_REUSEPORT`, and so would a second broker of the same user, unnoticed. A socket

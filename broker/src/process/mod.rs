@@ -14,7 +14,7 @@ use crate::counters::SharedCounters;
 use crate::trace::Registry;
 use crate::{banned, log, machine, monitoring, signals, sys, topology, watch};
 use ringmq_core::machine::SHARDS_MAX;
-use ringmq_drive::Control;
+use ringmq_drive::{Control, Options};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,19 +39,21 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let (ban_file, bans) = banned::open(&data_dir, config.banned_bootstrap_file.as_deref())?;
     let bans = Bans::new(ban_file, bans);
 
-    let enabled = config.listeners.values().filter(|listener| listener.enable);
-    let listening = enabled.map(|listener| listeners::open(listener, shards)).collect::<Result<Vec<_>, _>>()?;
+    let listening =
+        config.enabled().map(|(_, listener)| listeners::open(listener, shards)).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = listening.iter().map(|listening| listening.local_addr).collect();
 
     let ports = addresses.iter().map(SocketAddr::port).collect();
 
     let control = Control::new(shards).map_err(|error| Problem::new(format!("cannot make an eventfd: {error}")))?;
     let counters = Arc::new(SharedCounters::new(shards));
+    let gates = listeners::gates(&config);
     let facts = Facts {
         shards: placement.to_string(),
         driver: driver.to_string(),
         data_dir: data_dir.clone(),
         listeners: listener_facts(&config, &addresses, shards),
+        gates: gates.clone(),
     };
     let traces = Registry::new(control.clone(), log_directory(&config), config.trace_payload_encode);
     let monitoring = config.monitoring_bind.map(monitoring::open).transpose()?;
@@ -84,14 +86,14 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let (version, node, shards_running) = (env!("CARGO_PKG_VERSION"), config.node_name.as_str(), shards as u64);
     tracing::info!(target: log::module::BROKER, version, node, shards = shards_running, "started");
 
-    let machines = machine::Factory::new(config.settings.clone(), &config.rewrite, shards, counters)
+    let machines = machine::Factory::new(config.effective(), &config.rewrite, shards, counters)
         .with_bans(console.bans().matcher())
         .with_events(sys::Events::new(&config.node_name, config.sys_topics.told, ports).with_tracer(traces.tracer()));
     threads::run(threads::Plan {
         kind: driver.kind,
         cores: placement.cores,
         listening,
-        options: config.driver_options.clone(),
+        options: Options { gates, ..config.driver_options },
         control,
         machines,
     })
@@ -109,6 +111,7 @@ fn listener_facts(config: &Config, addresses: &[SocketAddr], shards: usize) -> V
         let open = listener.enable.then(|| addresses.next()).flatten();
         ListenerFacts {
             id: format!("tcp:{name}"),
+            zone: listener.zone.clone(),
             listen_on: open.unwrap_or(&listener.bind).to_string(),
             running: open.is_some(),
             acceptors: if open.is_some() { shards } else { 0 },

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 /// A broker in a directory of its own, killed and removed in the end.
 pub(crate) struct Broker {
     pub(crate) dir: PathBuf,
+    /// Listeners that its file names; 0 if it has one on a port of its own choice.
+    listeners: usize,
     launched: Launched,
 }
 
@@ -17,7 +19,10 @@ pub(crate) struct Broker {
 pub(crate) struct Launched {
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,
+    /// Port of its first listener.
     pub(crate) port: u16,
+    /// Ports of all its listeners.
+    pub(crate) ports: Vec<u16>,
     /// Address of its monitoring port, if it has one.
     pub(crate) monitoring: Option<String>,
 }
@@ -39,11 +44,16 @@ pub(crate) fn program(dir: &PathBuf, arguments: &[&str]) -> Command {
 impl Broker {
     /// Starts one with two shards and the file `r.conf`.
     pub(crate) fn start(name: &str, file: &str) -> Self {
+        Self::start_on(name, file, 0)
+    }
+
+    /// The same with as many listeners as the file names.
+    pub(crate) fn start_on(name: &str, file: &str, listeners: usize) -> Self {
         let dir = std::env::temp_dir().join(format!("ringmq-ctl-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a temporary directory");
         std::fs::write(dir.join("r.conf"), file).expect("a file");
-        let launched = launch(&dir);
-        Self { dir, launched }
+        let launched = launch(&dir, listeners);
+        Self { dir, listeners, launched }
     }
 
     /// Stops it in order and starts it again on its data.
@@ -51,7 +61,7 @@ impl Broker {
         self.signal("-TERM");
         assert!(self.launched.child.wait().expect("ends").success());
         assert!(!self.dir.join("data/ringmq.sock").exists(), "the socket goes with the broker");
-        self.launched = launch(&self.dir);
+        self.launched = launch(&self.dir, self.listeners);
     }
 
     /// Kills it and starts it again.
@@ -59,7 +69,7 @@ impl Broker {
         self.launched.child.kill().expect("running");
         self.launched.child.wait().expect("ends");
         assert!(self.dir.join("data/ringmq.sock").exists(), "the socket is left behind");
-        self.launched = launch(&self.dir);
+        self.launched = launch(&self.dir, self.listeners);
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -108,7 +118,12 @@ impl Broker {
 
     /// The same with properties in its CONNECT.
     pub(crate) fn client_with(&self, id: &str, properties: &[u8]) -> (TcpStream, Vec<u8>) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("accepted");
+        self.client_at(self.port, id, properties)
+    }
+
+    /// The same on one of its ports.
+    pub(crate) fn client_at(&self, port: u16, id: &str, properties: &[u8]) -> (TcpStream, Vec<u8>) {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("accepted");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let mut packet = vec![0x10, 0, 0, 4];
         packet.extend_from_slice(b"MQTT\x05\x02\x00\x00");
@@ -135,21 +150,26 @@ impl Drop for Broker {
     }
 }
 
-fn launch(dir: &PathBuf) -> Launched {
-    let arguments = ["--tcp", "127.0.0.1:0", "--shards", "2", "--config", "r.conf"];
+fn launch(dir: &PathBuf, listeners: usize) -> Launched {
+    let own = ["--tcp", "127.0.0.1:0"];
+    let arguments = ["--shards", "2", "--config", "r.conf"];
+    let arguments = [if listeners == 0 { &own[..] } else { &[] }, &arguments].concat();
     let mut child = program(dir, &arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("starts");
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
     let mut monitoring = None;
-    while !line.contains("listening on tcp") {
+    let mut ports = Vec::new();
+    while ports.len() < listeners.max(1) {
         line.clear();
         assert_ne!(stdout.read_line(&mut line).expect("text"), 0);
         if let Some((_, address)) = line.split_once("http://") {
             monitoring = address.split_once('/').map(|(address, _)| address.to_owned());
         }
+        if line.contains("listening on tcp") {
+            ports.push(line.trim_end().rsplit(':').next().expect("a port").parse().expect("a port"));
+        }
     }
-    let port = line.trim_end().rsplit(':').next().expect("a port").parse().expect("a port");
-    Launched { child, stdout, port, monitoring }
+    Launched { child, stdout, port: ports[0], ports, monitoring }
 }
 
 /// Subscribes with `filters` filters; the reason codes.

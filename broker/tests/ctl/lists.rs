@@ -225,7 +225,10 @@ fn listeners_and_rules_are_told() {
                 dest_topic = \"${clientid}/$1\"}]";
     let broker = Broker::start("listeners", file);
     let listeners = broker.ctl(&["listeners", "list"]);
-    let running = format!(" 127.0.0.1:{} running acceptors=2\n", broker.port);
+    let running = format!(
+        " 127.0.0.1:{} running acceptors=2 zone=default connections=0 max_connections=infinity denied=0 turned_away=0\n",
+        broker.port
+    );
     assert!(listeners.starts_with("tcp:") && listeners.contains(&running), "{listeners}");
     let test = |asked: &[&str]| broker.ctl(&[&["rewrite", "test"], asked].concat());
     assert_eq!(test(&["publish", "x/y/z", "--clientid", "me"]), "rewritten: true\ntopic: me/y/z\n");

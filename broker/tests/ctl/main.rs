@@ -4,6 +4,7 @@ mod alarms;
 mod banned;
 mod broker;
 mod counters;
+mod limits;
 mod lists;
 mod log;
 mod monitoring;

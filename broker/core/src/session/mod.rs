@@ -17,6 +17,7 @@ pub(crate) use subscriptions::{Subscription, Subscriptions};
 
 use crate::control::Drops;
 use crate::enhanced_auth::AuthExchange;
+use crate::limit::Meter;
 use crate::machine::{ConnId, ShardId};
 use crate::message::{Message, Publisher};
 use crate::timer::TimerId;
@@ -39,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) conn: Option<ConnId>,
     pub(crate) version: Version,
     pub(crate) flags: Flags,
+    /// The listener that its latest connection came by.
+    pub(crate) listener: u16,
     /// Effective keep alive, seconds; 0 is off.
     pub(crate) keep_alive: u16,
     /// Most unacknowledged QoS 1 and 2 messages towards the client [MQTT-3.3.4-9].
@@ -97,6 +100,8 @@ pub(crate) struct Extra {
     pub(crate) drops: Drops,
     /// Method of enhanced authentication that the connection was accepted with.
     pub(crate) auth_method: Option<Box<str>>,
+    /// What the connection has published, where that is limited.
+    pub(crate) meter: Option<Box<Meter>>,
     /// Re-authentication under way.
     pub(crate) auth_exchange: Option<Box<dyn AuthExchange>>,
 }
@@ -109,6 +114,7 @@ impl Extra {
         self.aliases_in = None;
         self.aliases_out = None;
         self.held_acks.clear();
+        self.meter = None;
         self.auth_method = None;
         self.auth_exchange = None;
         self.held_subacks.drain(..).flat_map(|suback| suback.replays).collect()
@@ -134,6 +140,7 @@ impl Extra {
             && self.replays.is_empty()
             && !self.replaying
             && self.exclusive.is_empty()
+            && self.meter.is_none()
             && self.drops == Drops::default()
             && self.auth_method.is_none()
     }

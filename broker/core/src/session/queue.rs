@@ -11,6 +11,8 @@ pub(crate) struct Queue {
     /// Highest priority first. None is empty while there is another.
     levels: Vec<Level>,
     len: usize,
+    /// Of the messages.
+    bytes: usize,
     at_most_once: usize,
 }
 
@@ -28,6 +30,17 @@ impl Queue {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Bytes of the messages, each counted for this queue as if it were held by no other.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// True if there are `max` messages of a priority already; `max` 0 is no limit.
+    pub(crate) fn is_full(&self, priority: u16, max: usize) -> bool {
+        let at = self.levels.binary_search_by(|level| priority.cmp(&level.priority));
+        max > 0 && at.is_ok_and(|at| self.levels[at].messages.len() >= max)
     }
 
     /// QoS 0 messages among them.
@@ -54,10 +67,11 @@ impl Queue {
         let messages = &mut self.levels[at].messages;
         let dropped = if max > 0 && messages.len() >= max { messages.pop_front() } else { None };
         self.at_most_once += usize::from(outgoing.qos == QoS::AtMostOnce);
+        self.bytes += outgoing.message.size();
         messages.push_back(outgoing);
         self.len += 1;
         if let Some(dropped) = &dropped {
-            self.forget(dropped.qos);
+            self.forget(dropped);
         }
         dropped
     }
@@ -76,7 +90,7 @@ impl Queue {
         if level.messages.is_empty() && self.levels.len() > 1 {
             self.levels.remove(0);
         }
-        self.forget(outgoing.qos);
+        self.forget(&outgoing);
         Some(outgoing)
     }
 
@@ -90,9 +104,10 @@ impl Queue {
         self.levels.into_iter().flat_map(|level| level.messages)
     }
 
-    fn forget(&mut self, qos: QoS) {
+    fn forget(&mut self, outgoing: &Outgoing) {
         self.len -= 1;
-        self.at_most_once -= usize::from(qos == QoS::AtMostOnce);
+        self.bytes -= outgoing.message.size();
+        self.at_most_once -= usize::from(outgoing.qos == QoS::AtMostOnce);
     }
 }
 
@@ -111,7 +126,7 @@ mod tests {
             expires_ms: NEVER_MS,
             topic: "t",
             properties: &[],
-            payload: &number.to_le_bytes(),
+            payload: &number.to_le_bytes()[..number as usize % 5],
         };
         Outgoing { message: Message::keep(&passing), qos, retain: false, subscription_id: number, via: None }
     }
@@ -129,6 +144,7 @@ mod tests {
                     Some((priority, at_least_once)) => {
                         let qos = if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce };
                         let level = model.entry(core::cmp::Reverse(priority)).or_default();
+                        prop_assert_eq!(queue.is_full(priority, max), max > 0 && level.len() >= max);
                         let oldest = (max > 0 && level.len() >= max).then(|| level.remove(0).0);
                         level.push((number, at_least_once));
                         let dropped = queue.push(priority, outgoing(number, qos), max);
@@ -143,6 +159,8 @@ mod tests {
                 let all: Vec<_> = model.values().flatten().collect();
                 prop_assert_eq!(queue.len(), all.len());
                 prop_assert_eq!(queue.is_empty(), all.is_empty());
+                // The topic is one byte long.
+                prop_assert_eq!(queue.bytes(), all.iter().map(|(number, _)| 1 + *number as usize % 5).sum::<usize>());
                 prop_assert_eq!(queue.at_most_once(), all.iter().filter(|(_, at_least_once)| !at_least_once).count());
             }
             let left: Vec<_> = queue.into_messages().map(|left| left.subscription_id).collect();

@@ -7,10 +7,12 @@ use crate::enhanced_auth::AuthStep;
 use crate::machine::{Command, ConnId, Effects, ShardId};
 use crate::message::{Message, NEVER_MS, Publication};
 use crate::session::{AliasesOut, EXPIRY_NEVER_S, Flags, Names, Session, Subscriptions, Will};
+use crate::settings::Settings;
 use crate::topics::filter;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -62,13 +64,14 @@ impl Shard {
         fx: &mut Effects,
     ) -> Flow {
         let mut connect = *connect;
-        if self.hub.settings.use_username_as_clientid
+        let settings = self.hub.profiles.of(self.conns.get(conn).expect("open").listener);
+        if settings.use_username_as_clientid
             && let Some(username) = connect.username
         {
             connect.client_id = username;
         }
         let connect = &connect;
-        if let Err(reason) = self.check_connect(connect) {
+        if let Err(reason) = Self::check_connect(connect, settings) {
             return self.refuse_connect(conn, connect.version, reason, fx);
         }
         let client_id = if connect.client_id.is_empty() {
@@ -86,6 +89,10 @@ impl Shard {
         if self.is_banned(conn, &client_id, connect.username) {
             self.hub.counters.client_banned += 1;
             return self.refuse_connect(conn, connect.version, ReasonCode::BANNED, fx);
+        }
+        if self.load.is_overloaded() && self.hub.settings.overload.backoff_new_conn {
+            self.hub.counters.overload_new_conn += 1;
+            return self.refuse_connect(conn, connect.version, ReasonCode::SERVER_BUSY, fx);
         }
         let Some(method) = connect.properties.authentication_method else {
             return self.accept(conn, connect, &client_id, &[], fx);
@@ -137,8 +144,7 @@ impl Shard {
     }
 
     /// What a CONNECT may not ask for here [MQTT-3.1.4-2].
-    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), ReasonCode> {
-        let settings = &self.hub.settings;
+    fn check_connect(connect: &Connect<'_>, settings: &Settings) -> Result<(), ReasonCode> {
         let id_len = connect.client_id.len();
         // [MQTT-3.1.3-5] [MQTT3-3.1.3-5] [MQTT-3.1.3-8] [MQTT3-3.1.3-7] [MQTT3-3.1.3-8] [MQTT3-3.1.3-9]; MQTT 3.1
         // requires an identifier.
@@ -238,7 +244,8 @@ impl Shard {
         let mut trial = core::mem::take(&mut self.scratch);
         trial.clear();
         let limit = connect.properties.maximum_packet_size.unwrap_or(MAX_PACKET_LEN);
-        let fits = self.encode_connack(client_id, connect, true, auth_reply, limit, &mut trial);
+        let settings = Rc::clone(self.hub.profiles.of(self.conns.get(conn).expect("open").listener));
+        let fits = Self::encode_connack(&settings, client_id, connect, true, auth_reply, limit, &mut trial);
         self.scratch = trial;
         if !fits {
             self.hub.counters.client_refused += 1;
@@ -251,7 +258,7 @@ impl Shard {
         self.hub.counters.client_connected += 1;
         self.hub.counters.connections += 1;
         let out = fx.outbox.buffer(conn);
-        let sent = self.encode_connack(client_id, connect, resumed.is_some(), auth_reply, limit, out);
+        let sent = Self::encode_connack(&settings, client_id, connect, resumed.is_some(), auth_reply, limit, out);
         assert!(sent, "the CONNACK fitted before");
         self.arm(session);
         if resumed.is_some() {
@@ -294,6 +301,7 @@ impl Shard {
             conn: None,
             version: Version::V5,
             flags: Flags::default(),
+            listener: 0,
             keep_alive: 0,
             window: 0,
             max_packet_size: 0,
@@ -323,7 +331,8 @@ impl Shard {
         if let Some(timer) = open.timer.take() {
             self.wheel.cancel(timer);
         }
-        let settings = self.hub.settings.clone();
+        let listener = open.listener;
+        let settings = self.hub.profiles.of(listener);
         let alias_seed = self.random.next_u64();
         let now_ms = self.hub.now_ms;
         let peer = self.conns.get(conn).expect("open").peer.into();
@@ -331,6 +340,7 @@ impl Shard {
         let held = self.hub.sessions.get_mut(session).expect("session to bind");
         held.names.set_username(connect.username);
         held.conn = Some(conn);
+        held.listener = listener;
         held.version = connect.version;
         // [MQTT-3.1.2-27]
         let aliases = properties.topic_alias_maximum.min(settings.max_topic_alias);
@@ -379,7 +389,7 @@ impl Shard {
     /// Appends the CONNACK, sent once [MQTT-3.2.0-2] and before anything else [MQTT-3.2.0-1] [MQTT3-3.2.0-1]. False if it
     /// does not fit `limit` bytes.
     fn encode_connack(
-        &self,
+        settings: &Settings,
         client_id: &str,
         connect: &Connect<'_>,
         session_present: bool,
@@ -387,7 +397,6 @@ impl Shard {
         limit: u32,
         out: &mut Vec<u8>,
     ) -> bool {
-        let settings = &self.hub.settings;
         let asked = &connect.properties;
         let properties = ConnAckProperties {
             receive_maximum: (settings.max_awaiting_rel > 0).then_some(settings.max_awaiting_rel),

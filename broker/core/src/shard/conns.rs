@@ -48,6 +48,8 @@ impl Pauses {
     pub(super) const CHOKED: Self = Self(2);
     /// Too many of its SUBSCRIBEs wait for other shards.
     pub(super) const SUBSCRIBING: Self = Self(4);
+    /// It has published too much.
+    pub(super) const LIMITED: Self = Self(8);
 
     pub(super) fn any(self) -> bool {
         self.0 != 0
@@ -107,7 +109,7 @@ pub(super) struct Conn {
     // Boxed because most connections have none: 8 bytes instead of 24.
     #[expect(clippy::box_collection, reason = "an idle connection pays for the pointer alone")]
     pub(super) partial: Option<Box<Vec<u8>>>,
-    /// Until CONNECT.
+    /// Until CONNECT, and while it is not read because it has published too much.
     pub(super) timer: Option<TimerId>,
 }
 
@@ -124,7 +126,7 @@ pub(super) struct Conns {
 
 impl Conns {
     /// The slot of a connection that has just opened.
-    pub(super) fn open(&mut self, conn: ConnId, peer: SocketAddr) -> &mut Conn {
+    pub(super) fn open(&mut self, conn: ConnId, peer: SocketAddr, listener: u16) -> &mut Conn {
         while self.slots.len() <= conn.0 {
             self.slots.push(Conn::default());
         }
@@ -132,6 +134,7 @@ impl Conns {
         assert!(matches!(slot.phase, Phase::Vacant), "driver opened a slot in use");
         slot.phase = Phase::Fresh;
         slot.peer = peer.into();
+        slot.listener = listener;
         slot
     }
 

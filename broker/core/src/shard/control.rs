@@ -4,7 +4,6 @@ use super::Shard;
 use super::leave::End;
 use crate::control::Control;
 use crate::machine::Effects;
-use alloc::rc::Rc;
 use core::any::Any;
 
 impl Shard {
@@ -12,9 +11,8 @@ impl Shard {
     pub(super) fn control(&mut self, message: &mut dyn Any, fx: &mut Effects) {
         let Some(request) = message.downcast_mut::<Control>() else { return };
         *request = match core::mem::replace(request, Control::Configured) {
-            // Steps that are under way elsewhere do not exist: nobody holds the old ones beyond a step.
             Control::Configure(settings) => {
-                self.hub.settings = Rc::new(*settings);
+                self.configure(*settings);
                 Control::Configured
             }
             Control::ListClients(from) => Control::Clients(self.list_clients(from, fx)),

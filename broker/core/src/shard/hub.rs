@@ -4,6 +4,8 @@
 //! from the index. It knows nothing of matching and of other shards.
 
 use super::frames::Frames;
+use super::overfull::{Cause, has_too_much};
+use super::profiles::Profiles;
 use super::retain::slice_len;
 use super::slow_subs::SlowSubs;
 use super::topic_metrics::TopicMetrics;
@@ -13,7 +15,7 @@ use crate::counters::Counters;
 use crate::machine::{ConnId, Effects, HIGH_WATER_BYTES, LOW_WATER_BYTES};
 use crate::message::{Message, Publication};
 use crate::session::{Flight, Outgoing, Session, Stage, Stall, Via};
-use crate::settings::Settings;
+use crate::settings::{QueueFullPolicy, Settings};
 use crate::slab::Slab;
 use crate::topics::SubOptions;
 use alloc::boxed::Box;
@@ -27,7 +29,10 @@ const ROOM_QUEUE_LEN: usize = 16;
 /// Sessions and what delivering to them needs.
 pub(super) struct Hub {
     pub(super) sessions: Slab<Session>,
+    /// What holds for the shard as a whole.
     pub(super) settings: Rc<Settings>,
+    /// What holds for clients.
+    pub(super) profiles: Profiles,
     pub(super) counters: Counters,
     pub(super) now_ms: u64,
     /// Topics whose messages are counted, if there are any.
@@ -42,6 +47,8 @@ pub(super) struct Hub {
     pub(super) dropped_for: Option<u32>,
     /// Absent unless something is traced.
     pub(super) traces: Option<Box<Traces>>,
+    /// Sessions to disconnect at the end of the step.
+    pub(super) overfull: Vec<(u32, Cause)>,
 }
 
 /// A subscription as delivery sees it.
@@ -84,7 +91,7 @@ impl Hub {
             self.counters.delivery_dropped_no_local += 1;
             return;
         }
-        let qos = delivery_qos(&self.settings, passing.qos, target.options);
+        let qos = delivery_qos(self.profiles.of(session.listener), passing.qos, target.options);
         // [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT3-3.3.1-9]
         let retain = passing.retain && (target.options.retain_as_published() || session.flags.bridge);
         self.dispatch(target, qos, retain, once, fx);
@@ -93,17 +100,17 @@ impl Hub {
     /// Gives a retained message to a session in answer to its SUBSCRIBE: with the RETAIN flag [MQTT3-3.3.1-8]. For No
     /// Local the client identifier decides, because the session that published it may be long gone [MQTT-3.8.3-3].
     pub(super) fn deliver_retained(&mut self, target: Target, once: &mut Once<'_>, fx: &mut Effects) {
-        let own = |session: &Session| session.client_hash == once.passing.publisher.client_hash;
-        if target.options.no_local() && self.sessions.get(target.session).is_some_and(own) {
+        let Some(session) = self.sessions.get(target.session) else { return };
+        if target.options.no_local() && session.client_hash == once.passing.publisher.client_hash {
             self.counters.delivery_dropped_no_local += 1;
             return;
         }
+        let qos = delivery_qos(self.profiles.of(session.listener), once.passing.qos, target.options);
         if self.settings.retainer_delivery_rate > 0
             && let Some(session) = self.sessions.get_mut(target.session)
         {
             session.extra_mut().replayed += 1;
         }
-        let qos = delivery_qos(&self.settings, once.passing.qos, target.options);
         self.dispatch(target, qos, true, once, fx);
     }
 
@@ -158,7 +165,7 @@ impl Hub {
                 session.delivery_mut().launch(self.now_ms, outgoing).expect("an identifier is free");
                 self.counters.count_sent(qos);
                 count_out(&mut self.topic_metrics, once.passing.topic, qos);
-                if self.settings.retry_interval.is_some() {
+                if self.profiles.of(session.listener).retry_interval.is_some() {
                     self.to_arm.push(target.session);
                 }
             }
@@ -177,10 +184,11 @@ impl Hub {
         if let Some(conn) = session.conn
             && fx.outbox.unsent(conn) >= HIGH_WATER_BYTES
         {
-            stall(session, conn, self.now_ms, fx);
+            self.counters.client_congested += u64::from(stall(session, conn, self.now_ms, fx));
             self.to_arm.push(target.session);
         }
-        if qos == QoS::AtMostOnce && !self.settings.mqueue_store_qos0 {
+        let settings = self.profiles.of(session.listener);
+        if qos == QoS::AtMostOnce && !settings.mqueue_store_qos0 {
             self.counters.delivery_dropped_qos0_msg += 1;
             self.dropped_for = Some(target.session);
             session.drops_mut().qos0_msg += 1;
@@ -188,12 +196,25 @@ impl Hub {
         }
         let Target { subscription_id, via, .. } = target;
         let outgoing = Outgoing { message: once.keep(self.now_ms), qos, retain, subscription_id, via };
-        let priority = self.settings.mqueue_priority(once.passing.topic);
-        let max = self.settings.max_mqueue_len as usize;
-        if session.delivery_mut().queue.push(priority, outgoing, max).is_some() {
+        let priority = settings.mqueue_priority(once.passing.topic);
+        let max = settings.max_mqueue_len as usize;
+        let connected = session.conn.is_some();
+        let queue = &mut session.delivery_mut().queue;
+        let dropped = match settings.queue_full_policy {
+            QueueFullPolicy::Disconnect if connected && queue.is_full(priority, max) => {
+                note(&mut self.overfull, target.session, Cause::QueueFull);
+                true
+            }
+            QueueFullPolicy::DropNewest if queue.is_full(priority, max) => true,
+            _ => queue.push(priority, outgoing, max).is_some(),
+        };
+        if dropped {
             self.counters.delivery_dropped_queue_full += 1;
             self.dropped_for = Some(target.session);
             session.drops_mut().queue_full += 1;
+        }
+        if has_too_much(session, settings, fx) {
+            note(&mut self.overfull, target.session, Cause::Backlog);
         }
     }
 
@@ -214,7 +235,7 @@ impl Hub {
                 (_, None) => break,
             };
             if fx.outbox.unsent(conn) >= HIGH_WATER_BYTES {
-                stall(session, conn, self.now_ms, fx);
+                self.counters.client_congested += u64::from(stall(session, conn, self.now_ms, fx));
                 self.to_arm.push(to);
                 break;
             }
@@ -248,7 +269,7 @@ impl Hub {
                 }
             }
         }
-        if self.settings.retry_interval.is_some() {
+        if self.profiles.of(session.listener).retry_interval.is_some() {
             self.to_arm.push(to);
         }
         self.note_room(to, fx);
@@ -260,7 +281,7 @@ impl Hub {
         if !session.flags.waits_for_room {
             return;
         }
-        if has_room(session, &self.settings, fx) {
+        if has_room(session, self.profiles.of(session.listener), fx) {
             session.flags.waits_for_room = false;
             self.with_room.push(to);
         } else if let Some(conn) = session.conn {
@@ -295,7 +316,7 @@ impl Hub {
             && let Some(at) = delivery.first_to_resend()
         {
             if fx.outbox.unsent(conn) >= HIGH_WATER_BYTES {
-                stall(session, conn, self.now_ms, fx);
+                self.counters.client_congested += u64::from(stall(session, conn, self.now_ms, fx));
                 self.to_arm.push(to);
                 return;
             }
@@ -342,11 +363,21 @@ fn count_out(metrics: &mut Option<Box<TopicMetrics>>, topic: &str, qos: QoS) {
     }
 }
 
-/// Notes that a connection has more to take than it should.
-pub(super) fn stall(session: &mut Session, conn: ConnId, now_ms: u64, fx: &mut Effects) {
+/// Notes that a connection has more to take than it should. True if it had not before.
+pub(super) fn stall(session: &mut Session, conn: ConnId, now_ms: u64, fx: &mut Effects) -> bool {
     let unsent = fx.outbox.unsent(conn);
-    session.delivery_mut().stall.get_or_insert(Stall { since_ms: now_ms, unsent });
+    let stall = &mut session.delivery_mut().stall;
+    let first = stall.is_none();
+    stall.get_or_insert(Stall { since_ms: now_ms, unsent });
     fx.outbox.watch_drain(conn);
+    first
+}
+
+/// Notes a session to be disconnected; usually it is noted once for each message of a burst.
+fn note(noted: &mut Vec<(u32, Cause)>, session: u32, cause: Cause) {
+    if noted.last() != Some(&(session, cause)) {
+        noted.push((session, cause));
+    }
 }
 
 /// [MQTT-3.8.4-8] [MQTT-3.3.4-2]; the higher of the two if the operator wants it so.

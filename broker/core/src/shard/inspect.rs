@@ -8,7 +8,7 @@ use crate::control::{
     ClientFacts, FilterFacts, Lag, PAGE_BYTES_SOFT_MAX, PAGE_ROWS_MAX, PAGE_STEPS_MAX, Page, Position,
     SubscriptionFacts,
 };
-use crate::machine::Effects;
+use crate::machine::{Effects, HIGH_WATER_BYTES};
 use crate::session::{Outgoing, Session, Stage, Subscription};
 use crate::topics::filter;
 use alloc::format;
@@ -83,10 +83,12 @@ impl Shard {
         let open = held.conn.and_then(|conn| self.conns.get(conn));
         let since_ms = open.map_or(held.last_seen_ms, |open| u64::from(open.since_s) * 1000);
         let delivery = held.delivery.as_ref();
+        let unsent_bytes = held.conn.map_or(0, |conn| fx.outbox.unsent(conn));
         ClientFacts {
             client_id: held.names.client_id().into(),
             username: held.names.username().map(Into::into),
             peer: open.map(|open| open.peer.into()),
+            listener: held.listener,
             protocol_level: held.version.level(),
             since_ms: self.unix_offset_ms.saturating_add(since_ms),
             keep_alive_s: held.keep_alive,
@@ -96,7 +98,8 @@ impl Shard {
             in_flight: delivery.map_or(0, |delivery| delivery.window.len()),
             in_flight_max: held.window,
             unreleased: delivery.map_or(0, |delivery| delivery.unreleased()),
-            unsent_bytes: held.conn.map_or(0, |conn| fx.outbox.unsent(conn)),
+            unsent_bytes,
+            congested: unsent_bytes >= HIGH_WATER_BYTES,
             drops: held.extra.as_ref().map(|extra| extra.drops).unwrap_or_default(),
         }
     }

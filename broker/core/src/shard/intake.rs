@@ -11,19 +11,19 @@ use ringmq_wire::{
 
 impl Shard {
     pub(super) fn opened(&mut self, conn: ConnId, peer: SocketAddr, origin: Origin, fx: &mut Effects) {
-        let accepted = matches!(origin, Origin::Accepted { .. });
+        let (accepted, listener) = match origin {
+            Origin::Accepted { listener } => (true, listener),
+            Origin::HandedOver { listener } => (false, listener),
+            Origin::Connected { .. } => unreachable!("a shard opens no connections"),
+        };
         if self.stopping || (accepted && !self.admits(peer)) {
             fx.commands.push(Command::Close { conn, how: CloseHow::Abort });
             return;
         }
-        let patience_ms = u64::try_from(self.hub.settings.idle_timeout.as_millis()).unwrap_or(u64::MAX);
+        let patience_ms = u64::try_from(self.hub.profiles.of(listener).idle_timeout.as_millis()).unwrap_or(u64::MAX);
         let due_ms = self.hub.now_ms.saturating_add(patience_ms);
         let timer = self.wheel.schedule(Self::timer_key_of_conn(conn), due_ms);
-        let open = self.conns.open(conn, peer);
-        open.timer = Some(timer);
-        if let Origin::Accepted { listener } | Origin::HandedOver { listener } = origin {
-            open.listener = listener;
-        }
+        self.conns.open(conn, peer, listener).timer = Some(timer);
     }
 
     /// Counts a connection against what its address may open in a second.
@@ -58,7 +58,7 @@ impl Shard {
     fn cut_packets(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
         let Some(open) = self.conns.get_mut(conn) else { return };
         let partial = open.partial.take();
-        let max = self.hub.settings.max_packet_size;
+        let max = self.hub.profiles.of(open.listener).max_packet_size;
         let mut rest = bytes;
         if let Some(mut partial) = partial {
             loop {
@@ -124,7 +124,8 @@ impl Shard {
         held.last_seen_ms = self.hub.now_ms;
         let version = held.version;
         if frame.packet_type() == Some(PacketType::Publish) {
-            return self.publish(session, conn, version, frame, fx);
+            let listener = held.listener;
+            return self.publish(session, conn, version, listener, frame, fx);
         }
         if frame.first == PacketType::PubAck.first()
             && let Ok(ack) = Ack::decode(PacketType::PubAck, frame.body, version)

@@ -7,6 +7,7 @@ use crate::machine::{CloseHow, Command, ConnId, Effects};
 use crate::message::{NEVER_MS, Publication};
 use crate::observe::{EndReason, What};
 use crate::session::{EXPIRY_NEVER_S, Outgoing, Session, Stage, Will};
+use crate::settings::Settings;
 use alloc::vec::Vec;
 use ringmq_wire::{Disconnect, QoS, ReasonCode};
 
@@ -25,6 +26,8 @@ pub(super) enum End {
     KeepAliveTimeout,
     /// Nothing could be sent for too long.
     SendTimeout,
+    /// Too much waits for it.
+    Overfull,
     /// The operator wants it gone.
     Kicked,
     /// The server stops.
@@ -39,6 +42,7 @@ impl End {
             Self::Refused(reason) => Some(reason),
             Self::TakenOver => Some(ReasonCode::SESSION_TAKEN_OVER),
             Self::KeepAliveTimeout => Some(ReasonCode::KEEP_ALIVE_TIMEOUT),
+            Self::Overfull => Some(ReasonCode::QUOTA_EXCEEDED),
             Self::Kicked => Some(ReasonCode::ADMINISTRATIVE_ACTION),
             Self::ShuttingDown => Some(ReasonCode::SERVER_SHUTTING_DOWN),
         }
@@ -53,6 +57,7 @@ impl End {
             Self::TakenOver => EndReason::Named("takenover"),
             Self::KeepAliveTimeout => EndReason::Named("keepalive_timeout"),
             Self::SendTimeout => EndReason::Named("send_timeout"),
+            Self::Overfull => EndReason::Named("message_queue_too_long"),
             Self::Kicked => EndReason::Named("kicked"),
             Self::Refused(reason) => EndReason::Breach(reason),
             Self::ShuttingDown => EndReason::Code(ReasonCode::SERVER_SHUTTING_DOWN),
@@ -106,6 +111,9 @@ impl Shard {
         }
         let closed = self.conns.close(conn);
         let paused = closed.as_ref().is_some_and(|closed| closed.pauses.any());
+        if let Some(timer) = closed.as_ref().and_then(|closed| closed.timer) {
+            self.wheel.cancel(timer);
+        }
         match why {
             End::Lost => {}
             End::SendTimeout => fx.commands.push(Command::Close { conn, how: CloseHow::Abort }),
@@ -164,8 +172,11 @@ impl Shard {
         // [MQTT3-3.1.2-12]
         let Some(Will { message, expiry_s, .. }) = extra.will.take() else { return };
         held.shrink();
-        let expiry_ms =
-            expiry_s.map_or(self.default_expiry_ms(), |expiry_s| self.hub.now_ms + u64::from(expiry_s) * 1000);
+        let now_ms = self.hub.now_ms;
+        let expiry_ms = match expiry_s {
+            Some(expiry_s) => now_ms + u64::from(expiry_s) * 1000,
+            None => Self::default_expiry_ms(self.hub.profiles.of(held.listener), now_ms),
+        };
         let passing = Publication { expires_ms: expiry_ms, ..message.view() };
         if self.is_special(passing.topic) {
             self.take_in_special(&passing, session, None, fx);
@@ -175,11 +186,10 @@ impl Shard {
     }
 
     /// When a message published now without an expiry of its own expires, milliseconds.
-    pub(super) fn default_expiry_ms(&self) -> u64 {
-        let default = self.hub.settings.message_expiry_interval;
-        default.map_or(NEVER_MS, |interval| {
-            self.hub.now_ms.saturating_add(u64::try_from(interval.as_millis()).unwrap_or(NEVER_MS))
-        })
+    pub(super) fn default_expiry_ms(settings: &Settings, now_ms: u64) -> u64 {
+        settings
+            .message_expiry_interval
+            .map_or(NEVER_MS, |interval| now_ms.saturating_add(u64::try_from(interval.as_millis()).unwrap_or(NEVER_MS)))
     }
 
     /// Ends a session without a connection: its will, its subscriptions, what it had to deliver. What it retained stays

@@ -7,8 +7,9 @@
 //! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
 //! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
 //! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet;
-//! `pressure` holds up publishers; `tick` is time. What operators want to know is noted in passing: `flapping`,
-//! `congestion`, `topic_metrics`, `slow_subs`.
+//! `pressure` holds up publishers; `limits` those that publish too much, `overfull` ends those that hold too much,
+//! `overload` looks whether the shard keeps up, `profiles` says what holds for clients of which listener; `tick` is time.
+//! What operators want to know is noted in passing: `flapping`, `congestion`, `topic_metrics`, `slow_subs`.
 //!
 //! A client's session lives on the shard that its identifier hashes to, and nowhere else. So does each retained topic
 //! and each shared group. That is why nothing here takes a lock and why taking a session over is a local affair.
@@ -29,9 +30,13 @@ mod hub;
 mod inspect;
 mod intake;
 mod leave;
+mod limits;
 mod mesh;
 mod observe;
+mod overfull;
+mod overload;
 mod pressure;
+mod profiles;
 mod publish;
 mod record;
 mod retain;
@@ -63,7 +68,6 @@ use crate::slab::Slab;
 use crate::timer::Wheel;
 use crate::topics::{Index, Matches};
 use alloc::boxed::Box;
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 use congestion::Congestion;
 use conns::Conns;
@@ -75,7 +79,9 @@ use foldhash::fast::FixedState;
 use frames::Frames;
 use hashbrown::{HashMap, HashTable};
 use hub::Hub;
+use overload::Load;
 use pressure::Pressure;
+use profiles::Profiles;
 use retain::{Replays, Retained};
 use route::FanOuts;
 use share::Groups;
@@ -136,6 +142,7 @@ pub struct Shard {
     /// Connections accepted from each address in the current second.
     accepted_from: HashMap<IpAddr, u32, FixedState>,
     pressure: Pressure,
+    load: Load,
     /// The time of the current turn, and how many deliveries it may still make before fan-outs are put off.
     turn: Time,
     deliveries_left: usize,
@@ -173,13 +180,16 @@ impl Shard {
         let mut random = Random::new(seed ^ u64::from(id.0).wrapping_mul(0xD6E8_FEB8_6659_FD93));
         let placement = Placement::new(shards, seed);
         let names_seed = placement.hash(&[b'n', id.0]);
+        let load = Load::new(&settings.overload);
+        let (settings, profiles) = Profiles::new(settings);
         Self {
             id,
             placement,
             conns: Conns::default(),
             hub: Hub {
                 sessions: Slab::new(),
-                settings: Rc::new(settings),
+                settings,
+                profiles,
                 counters: Counters::default(),
                 now_ms: 0,
                 topic_metrics: None,
@@ -188,6 +198,7 @@ impl Shard {
                 to_arm: Vec::new(),
                 dropped_for: None,
                 traces: None,
+                overfull: Vec::new(),
             },
             clients: HashTable::new(),
             index: Index::new(random.next_u64()),
@@ -212,6 +223,7 @@ impl Shard {
             accepted_from: HashMap::with_hasher(FixedState::with_seed(random.next_u64())),
             random,
             pressure: Pressure::default(),
+            load,
             names: Random::new(names_seed),
             turn: Time::default(),
             deliveries_left: 0,
@@ -257,6 +269,9 @@ impl Shard {
 
     /// What a step leaves to do once its own work is done.
     fn settle(&mut self, fx: &mut Effects) {
+        while let Some((session, cause)) = self.hub.overfull.pop() {
+            self.disconnect_overfull(session, cause, fx);
+        }
         while let Some(session) = self.hub.with_room.pop() {
             self.continue_replays(session, fx);
         }
@@ -279,6 +294,7 @@ impl Machine for Shard {
         if self.turn != now {
             self.turn = now;
             self.deliveries_left = route::DELIVERIES_PER_TURN;
+            self.load.turn(&self.hub.settings.overload, now);
         }
         match input {
             Input::Received { conn, bytes } => self.received(conn, bytes, fx),
@@ -298,10 +314,12 @@ impl Machine for Shard {
         let timer_ms = self.wheel.next_deadline_ms().unwrap_or(u64::MAX);
         let pressure_ms = self.pressure.check_ms().unwrap_or(u64::MAX);
         let delayed_ms = self.delayed.next_due_ms().unwrap_or(u64::MAX);
-        Some(Time::from_millis(timer_ms.min(self.next_second_ms).min(pressure_ms).min(delayed_ms)))
+        let put_off_ms = self.load.put_off_to_ms().unwrap_or(u64::MAX);
+        let own_ms = timer_ms.min(self.next_second_ms).min(pressure_ms).min(delayed_ms).min(put_off_ms);
+        Some(Time::from_millis(own_ms).min(self.load.due()))
     }
 
     fn busy(&self) -> bool {
-        !self.fan_outs.is_empty() || !self.replays.is_idle()
+        !self.fan_outs.is_empty() || (!self.replays.is_idle() && self.load.put_off_to_ms().is_none())
     }
 }

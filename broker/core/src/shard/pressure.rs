@@ -170,7 +170,7 @@ impl Shard {
         }
         let Some(session) = self.conns.session(conn) else { return };
         let held = self.hub.sessions.get_mut(session).expect("live session");
-        stall(held, conn, self.hub.now_ms, fx);
+        self.hub.counters.client_congested += u64::from(stall(held, conn, self.hub.now_ms, fx));
         self.hub.to_arm.push(session);
         self.pause(conn, Pauses::CHOKED, fx);
     }

@@ -1,11 +1,13 @@
 //! PUBLISH from clients, and how they are acknowledged (sections 3.3 and 4.3).
 
 use super::leave::End;
+use super::limits::Verdict;
 use super::record::SessionRef;
 use super::{Flow, Shard};
 use crate::machine::{ConnId, Effects};
 use crate::message::Publication;
 use crate::session::{AliasesIn, HeldAck};
+use crate::settings::Settings;
 use crate::topics::filter;
 use ringmq_wire::{Frame, PacketType, Publish, QoS, ReasonCode, Version, encode_ack};
 
@@ -26,6 +28,7 @@ impl Shard {
         session: u32,
         conn: ConnId,
         version: Version,
+        listener: u16,
         frame: Frame<'_>,
         fx: &mut Effects,
     ) -> Flow {
@@ -37,7 +40,7 @@ impl Shard {
                 return Flow::Ended;
             }
         };
-        if let Err(reason) = self.check_publish(&publish) {
+        if let Err(reason) = Self::check_publish(&publish, self.hub.profiles.of(listener)) {
             return self.refuse(session, reason, fx);
         }
         let Some(alias) = publish.properties.topic_alias else {
@@ -56,8 +59,7 @@ impl Shard {
 
     /// What a PUBLISH may not ask for here.
     #[inline]
-    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
-        let settings = &self.hub.settings;
+    fn check_publish(publish: &Publish<'_>, settings: &Settings) -> Result<(), ReasonCode> {
         if publish.qos.bits() > settings.max_qos_allowed {
             return Err(ReasonCode::QOS_NOT_SUPPORTED);
         }
@@ -87,10 +89,10 @@ impl Shard {
         topic: &str,
         into: &mut alloc::string::String,
     ) -> Result<(), ReasonCode> {
-        if alias > self.hub.settings.max_topic_alias {
+        let held = self.hub.sessions.get_mut(session).expect("live session");
+        if alias > self.hub.profiles.of(held.listener).max_topic_alias {
             return Err(ReasonCode::TOPIC_ALIAS_INVALID);
         }
-        let held = self.hub.sessions.get_mut(session).expect("live session");
         let aliases = held.extra_mut().aliases_in.get_or_insert_with(AliasesIn::default);
         if topic.is_empty() {
             into.push_str(aliases.topic(alias).ok_or(ReasonCode::PROTOCOL_ERROR)?);
@@ -113,8 +115,14 @@ impl Shard {
         topic: &str,
         fx: &mut Effects,
     ) -> Flow {
-        let held = self.hub.sessions.get_mut(session).expect("live session");
+        let held = self.hub.sessions.get(session).expect("live session");
         let publisher = held.publisher();
+        let settings = self.hub.profiles.of(held.listener);
+        let limited = settings.limits.any();
+        let expires_ms = match publish.properties.message_expiry {
+            Some(expiry_s) => self.hub.now_ms + u64::from(expiry_s) * 1000,
+            None => Self::default_expiry_ms(settings, self.hub.now_ms),
+        };
         if publish.qos == QoS::ExactlyOnce
             && let Some(flow) = self.check_exactly_once(session, conn, version, publish, fx)
         {
@@ -125,22 +133,25 @@ impl Shard {
             publisher,
             qos: publish.qos,
             retain: publish.retain,
-            expires_ms: match publish.properties.message_expiry {
-                Some(expiry_s) => self.hub.now_ms + u64::from(expiry_s) * 1000,
-                None => self.default_expiry_ms(),
-            },
+            expires_ms,
             topic,
             properties: publish.properties.forwardable(&mut scratch),
             payload: publish.payload,
         };
         // At QoS 1 nothing is remembered: the same identifier is a new message next time [MQTT-4.3.2-5].
         let acknowledge_to = (publish.qos != QoS::AtMostOnce).then_some(session);
-        let taken = if self.is_special(topic) {
-            self.take_in_special(&passing, session, acknowledge_to, fx)
-        } else {
-            self.take_in(&passing, acknowledge_to, fx)
+        let bytes = topic.len() + passing.properties.len() + passing.payload.len();
+        let verdict = if limited { self.limit(session, conn, bytes, fx) } else { Verdict::Publish };
+        let taken = match verdict {
+            Verdict::Publish if self.is_special(topic) => self.take_in_special(&passing, session, acknowledge_to, fx),
+            Verdict::Publish => self.take_in(&passing, acknowledge_to, fx),
+            Verdict::Drop => self.leave_out(session, version, publish),
+            Verdict::Ended => TakenIn { matched: true, ticket: None },
         };
         self.scratch = scratch;
+        if verdict == Verdict::Ended {
+            return Flow::Ended;
+        }
         let counters = &mut self.hub.counters;
         // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT3-3.3.4-1] [MQTT3-4.3.2-2] [MQTT3-4.3.3-2]
         let packet_type = match publish.qos {
@@ -158,13 +169,28 @@ impl Shard {
             }
         };
         if let Some(packet_type) = packet_type {
-            let reason = if taken.matched { ReasonCode::SUCCESS } else { ReasonCode::NO_MATCHING_SUBSCRIBERS };
+            let reason = match verdict {
+                Verdict::Drop => ReasonCode::QUOTA_EXCEEDED,
+                _ if taken.matched => ReasonCode::SUCCESS,
+                _ => ReasonCode::NO_MATCHING_SUBSCRIBERS,
+            };
             self.acknowledge(session, conn, version, packet_type, publish.packet_id, reason, taken.ticket, fx);
         }
         if self.pressure.is_felt() {
             self.hold_up(conn, fx);
         }
         Flow::Continue
+    }
+
+    /// Does not publish a message that is above its publisher's limits. A refusal ends the exchange of a QoS 2 message
+    /// in version 5 [MQTT-4.3.3-9]; before that there is none, so it goes on as usual.
+    fn leave_out(&mut self, session: u32, version: Version, publish: &Publish<'_>) -> TakenIn {
+        self.pressure.begin_message();
+        if publish.qos == QoS::ExactlyOnce && version.is_v5() {
+            let held = self.hub.sessions.get_mut(session).expect("live session");
+            held.delivery_mut().release(publish.packet_id);
+        }
+        TakenIn { matched: true, ticket: None }
     }
 
     /// Holds the identifier of a QoS 2 message until its PUBREL [MQTT-4.3.3-10]. Returns how to go on if the message
@@ -177,9 +203,9 @@ impl Shard {
         publish: &Publish<'_>,
         fx: &mut Effects,
     ) -> Option<Flow> {
-        let max = usize::from(self.hub.settings.max_awaiting_rel);
         let now_ms = self.hub.now_ms;
         let held = self.hub.sessions.get_mut(session).expect("live session");
+        let max = usize::from(self.hub.profiles.of(held.listener).max_awaiting_rel);
         let delivery = held.delivery_mut();
         if delivery.is_unreleased(publish.packet_id) {
             self.hub.counters.publish_inuse += 1;

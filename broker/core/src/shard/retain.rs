@@ -214,7 +214,7 @@ impl Shard {
             self.replays.replays.remove(replay);
             return;
         }
-        let limit = slice_len(&self.hub.settings);
+        let limit = self.hub.profiles.slice_len();
         let held = self.replays.replays.get_mut(replay).expect("replay");
         let mut found = core::mem::take(&mut held.found);
         if found.is_empty() {
@@ -301,7 +301,7 @@ impl Shard {
     /// Begins or goes on with the replays of a session, one slice at a time, if it has room.
     pub(super) fn continue_replays(&mut self, session: u32, fx: &mut Effects) {
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
-        let room = has_room(held, &self.hub.settings, fx);
+        let room = has_room(held, self.hub.profiles.of(held.listener), fx);
         let Some(extra) = &mut held.extra else { return };
         if extra.replaying || extra.replays.is_empty() {
             return;
@@ -352,9 +352,21 @@ impl Shard {
 
     /// Goes on with replays, a few slices.
     pub(super) fn continue_slices(&mut self, fx: &mut Effects) {
-        for _ in 0..SLICES_PER_TURN {
+        if !self.load.may_go_on(self.hub.now_ms) {
+            return;
+        }
+        let delay_ms = match self.load.is_overloaded() {
+            true => u64::from(self.hub.settings.overload.backoff_delay_ms),
+            false => 0,
+        };
+        let slices = if delay_ms == 0 { SLICES_PER_TURN } else { 1 };
+        for _ in 0..slices {
             let Some(replay) = self.replays.active.pop_front() else { return };
             self.replay_slice(replay, fx);
+        }
+        if delay_ms > 0 && !self.replays.active.is_empty() {
+            self.hub.counters.overload_delay += 1;
+            self.load.put_off(self.hub.now_ms + delay_ms);
         }
     }
 }

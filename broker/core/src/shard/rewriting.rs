@@ -44,7 +44,7 @@ impl Shard {
     fn rewritten_name(&self, session: u32, topic: &str) -> Option<String> {
         let name = self.rewritten(RewriteAction::Publish, session, topic)?;
         let sound = !filter::has_wildcard(&name)
-            && filter::parse(&name).is_ok_and(|parsed| parsed.levels <= self.hub.settings.max_topic_levels);
+            && filter::parse(&name).is_ok_and(|parsed| parsed.levels <= self.settings_of(session).max_topic_levels);
         sound.then_some(name)
     }
 

@@ -35,7 +35,7 @@ impl Shard {
     /// SUBSCRIBE from a live client. Its filters are handled as if each had come alone [MQTT-3.8.4-5]
     /// [MQTT3-3.8.4-4], and answered together [MQTT-3.8.4-1] [MQTT-3.8.4-6] [MQTT3-3.8.4-1].
     pub(super) fn subscribe(&mut self, session: u32, conn: ConnId, subscribe: Subscribe<'_>, fx: &mut Effects) -> Flow {
-        let settings = self.hub.settings.clone();
+        let settings = self.settings_of(session);
         if subscribe.filter_count > usize::from(settings.max_topic_filters)
             || subscribe.user_properties.len() > usize::from(settings.max_user_properties)
         {
@@ -137,7 +137,7 @@ impl Shard {
         ticket: u32,
         fx: &mut Effects,
     ) -> Result<Granted<'a>, ReasonCode> {
-        let settings = self.hub.settings.clone();
+        let settings = self.settings_of(session);
         let (raw, exclusive) = match raw.strip_prefix(EXCLUSIVE_PREFIX) {
             Some(topic) if settings.exclusive_subscription => (topic, true),
             Some(_) => return Err(ReasonCode::TOPIC_FILTER_INVALID),
@@ -195,8 +195,8 @@ impl Shard {
     }
 
     fn check_quota(&self, session: u32, known: bool) -> Result<(), ReasonCode> {
-        let max = self.hub.settings.max_subscriptions as usize;
         let held = self.hub.sessions.get(session).expect("live session");
+        let max = self.hub.profiles.of(held.listener).max_subscriptions as usize;
         if !known && max > 0 && held.subscriptions.as_slice().len() >= max {
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }
@@ -212,7 +212,8 @@ impl Shard {
         subscription_id: u32,
     ) -> Result<Granted<'a>, ReasonCode> {
         let held = self.hub.sessions.get(session).expect("live session");
-        let ignore_own = self.hub.settings.ignore_loop_deliver && held.version != Version::V5;
+        let settings = self.hub.profiles.of(held.listener);
+        let ignore_own = settings.ignore_loop_deliver && held.version != Version::V5;
         let no_local = options.no_local || ignore_own;
         let subscriber = Subscriber {
             id: session,
@@ -320,7 +321,7 @@ impl Shard {
         unsubscribe: Unsubscribe<'_>,
         fx: &mut Effects,
     ) -> Flow {
-        let settings = &self.hub.settings;
+        let settings = self.settings_of(session);
         if unsubscribe.filter_count > usize::from(settings.max_topic_filters)
             || unsubscribe.user_properties.len() > usize::from(settings.max_user_properties)
         {
@@ -368,7 +369,7 @@ impl Shard {
         waiting: &mut u32,
         fx: &mut Effects,
     ) -> ReasonCode {
-        let allowed = self.hub.settings.exclusive_subscription;
+        let allowed = self.settings_of(session).exclusive_subscription;
         // What was granted before they were switched off can still be given up.
         let exclusive =
             raw.strip_prefix(EXCLUSIVE_PREFIX).filter(|topic| allowed || self.has_exclusively(session, topic));

@@ -1,6 +1,7 @@
 //! Time: timers of connections and sessions, what is left over from earlier turns, and housekeeping once a second.
 
 use super::Shard;
+use super::conns::Phase;
 use super::leave::End;
 use crate::machine::{CloseHow, Command, ConnId, Effects};
 use crate::session::{Session, Stall};
@@ -26,7 +27,7 @@ impl Shard {
         self.wheel.advance(self.hub.now_ms, TIMERS_PER_TURN, &mut fired);
         for key in &fired {
             if key & CONN_KEY != 0 {
-                self.idle_timeout(ConnId(key & !CONN_KEY), fx);
+                self.conn_timer(ConnId(key & !CONN_KEY), fx);
             } else {
                 self.session_timer(*key, fx);
             }
@@ -56,10 +57,13 @@ impl Shard {
         }
     }
 
-    /// No CONNECT came in time.
-    fn idle_timeout(&mut self, conn: ConnId, fx: &mut Effects) {
+    /// No CONNECT came in time, or a client that published too much may go on.
+    fn conn_timer(&mut self, conn: ConnId, fx: &mut Effects) {
         if let Some(open) = self.conns.get_mut(conn) {
             open.timer = None;
+            if let Phase::Live(_) = open.phase {
+                return self.limit_over(conn, fx);
+            }
             self.hub.counters.client_idle += 1;
             self.conns.close(conn);
             fx.commands.push(Command::Close { conn, how: CloseHow::Abort });
@@ -70,8 +74,8 @@ impl Shard {
     /// meanwhile, which is cheaper than moving them with every packet.
     fn session_timer(&mut self, session: u32, fx: &mut Effects) {
         let now_ms = self.hub.now_ms;
-        let settings = self.hub.settings.clone();
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
+        let settings = self.hub.profiles.of(held.listener).clone();
         held.timer = None;
         self.continue_replays(session, fx);
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
@@ -130,7 +134,7 @@ impl Shard {
     pub(super) fn arm(&mut self, session: u32) {
         let retry_due_ms = self.retry_due_ms(session);
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
-        let settings = &self.hub.settings;
+        let settings = self.hub.profiles.of(held.listener);
         let extra = held.extra.as_ref();
         let waits = extra.filter(|extra| !extra.replaying && !extra.replays.is_empty());
         let replay_due_ms = waits.map(|extra| extra.replay_due_ms).filter(|due_ms| *due_ms > self.hub.now_ms);
@@ -164,8 +168,8 @@ impl Shard {
 
     /// When the oldest unacknowledged message is to be sent again, if the operator wants that.
     fn retry_due_ms(&self, session: u32) -> Option<u64> {
-        let interval_ms = u64::try_from(self.hub.settings.retry_interval?.as_millis()).ok()?;
         let held: &Session = self.hub.sessions.get(session)?;
+        let interval_ms = u64::try_from(self.hub.profiles.of(held.listener).retry_interval?.as_millis()).ok()?;
         let oldest_ms = held.delivery.as_ref()?.window.iter().map(|flight| flight.sent_ms).min()?;
         Some(oldest_ms.saturating_add(interval_ms))
     }

@@ -39,6 +39,7 @@ pub(super) struct Client(usize);
 struct Link {
     shard: usize,
     conn: ConnId,
+    listener: u16,
     version: Version,
     output: Vec<u8>,
     open: bool,
@@ -55,6 +56,7 @@ pub(super) struct World {
     by_conn: BTreeMap<(usize, ConnId), Client>,
     next_conn: u32,
     now_ms: u64,
+    listener: u16,
 }
 
 pub(super) fn options(qos: QoS) -> SubscribeOptions {
@@ -116,7 +118,13 @@ impl World {
             by_conn: BTreeMap::new(),
             next_conn: 0,
             now_ms: 0,
+            listener: 0,
         }
+    }
+
+    /// Makes connections that are opened from now on come by the listener with this number.
+    pub(super) fn come_by(&mut self, listener: u16) {
+        self.listener = listener;
     }
 
     /// Opens a connection on shard 0.
@@ -124,10 +132,12 @@ impl World {
         let client = Client(self.links.len());
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
-        self.links.push(Link { shard: 0, conn, version, output: Vec::new(), open: true, deaf: false, paused: false });
+        let listener = self.listener;
+        let (output, open, deaf, paused) = (Vec::new(), true, false, false);
+        self.links.push(Link { shard: 0, conn, listener, version, output, open, deaf, paused });
         self.by_conn.insert((0, conn), client);
         let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
-        self.step(0, Input::Opened { conn, peer, origin: Origin::Accepted { listener: 0 } });
+        self.step(0, Input::Opened { conn, peer, origin: Origin::Accepted { listener } });
         client
     }
 
@@ -192,6 +202,11 @@ impl World {
 
     pub(super) fn shard(&self, shard: usize) -> &Shard {
         &self.shards[shard].0
+    }
+
+    /// Whether a shard asks not to sleep.
+    pub(super) fn shard_is_busy(&self, shard: usize) -> bool {
+        self.shards[shard].0.busy()
     }
 
     /// Tells a shard that another one is congested, or no longer.
@@ -339,7 +354,8 @@ impl World {
                     self.links[client.0].shard = to;
                     self.links[client.0].conn = moved;
                     let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
-                    self.step(to, Input::Opened { conn: moved, peer, origin: Origin::HandedOver { listener: 0 } });
+                    let origin = Origin::HandedOver { listener: self.links[client.0].listener };
+                    self.step(to, Input::Opened { conn: moved, peer, origin });
                     self.step(to, Input::Received { conn: moved, bytes: &bytes });
                 }
                 Command::PauseReading { conn } => self.set_paused(shard, conn, true),

@@ -1,0 +1,55 @@
+//! Which settings hold for which client: those of the listener that its connection came by.
+//!
+//! Usually all listeners share one record; then looking it up is one branch.
+
+use super::Shard;
+use super::overload::Load;
+use super::retain::slice_len;
+use crate::settings::Settings;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+/// The settings of clients, by listener.
+pub(super) struct Profiles {
+    common: Rc<Settings>,
+    /// Empty where all listeners share the common one.
+    by_listener: Vec<Rc<Settings>>,
+}
+
+impl Profiles {
+    /// Also returns what holds for the shard as a whole.
+    pub(super) fn new(mut settings: Settings) -> (Rc<Settings>, Self) {
+        let by_listener = core::mem::take(&mut settings.for_listeners).into_iter().map(Rc::new).collect();
+        let common = Rc::new(settings);
+        (Rc::clone(&common), Self { common, by_listener })
+    }
+
+    /// What holds for clients of a listener.
+    #[inline]
+    pub(super) fn of(&self, listener: u16) -> &Rc<Settings> {
+        self.by_listener.get(usize::from(listener)).unwrap_or(&self.common)
+    }
+
+    /// Most messages in a slice of a replay that every client's queue can hold.
+    pub(super) fn slice_len(&self) -> usize {
+        let all = core::iter::once(&self.common).chain(&self.by_listener);
+        all.map(|settings| slice_len(settings)).min().expect("the common one")
+    }
+}
+
+impl Shard {
+    /// Works with these settings from now on.
+    pub(super) fn configure(&mut self, settings: Settings) {
+        if settings.overload.enable != self.hub.settings.overload.enable {
+            self.load = Load::new(&settings.overload);
+        }
+        // Steps that are under way elsewhere do not exist: nobody holds the old ones beyond a step.
+        (self.hub.settings, self.hub.profiles) = Profiles::new(settings);
+    }
+
+    /// What holds for a session that exists.
+    pub(super) fn settings_of(&self, session: u32) -> Rc<Settings> {
+        let held = self.hub.sessions.get(session).expect("session to look at");
+        Rc::clone(self.hub.profiles.of(held.listener))
+    }
+}

@@ -1,0 +1,158 @@
+//! TCP listeners: what one is, and what `--tcp` makes of them.
+
+use super::apply::Loader;
+use super::error::Origin;
+use super::values::Given;
+use super::zones::DEFAULT_ZONE;
+use super::{BACKLOG_CONNECTIONS, DEFAULT_LISTENER, MQTT_PORT};
+use ringmq_core::limit::{Allowance, Limits};
+use ringmq_drive::AccessRule;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Most rules of access of one listener.
+pub(super) const ACCESS_RULES_MAX: usize = 1024;
+
+/// One TCP listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listener {
+    /// `listeners.tcp.<name>.enable`.
+    pub(crate) enable: bool,
+    /// `listeners.tcp.<name>.bind`.
+    pub(crate) bind: SocketAddr,
+    /// `listeners.tcp.<name>.tcp_options.backlog`, connections.
+    pub(crate) backlog: u32,
+    /// `listeners.tcp.<name>.zone`.
+    pub(crate) zone: String,
+    /// `listeners.tcp.<name>.max_connections`; 0 is unlimited.
+    pub(crate) max_connections: u64,
+    /// `listeners.tcp.<name>.max_conn_rate` and `max_conn_burst`.
+    pub(crate) conn_rate: Allowance,
+    /// `listeners.tcp.<name>.messages_rate` and the like.
+    pub(crate) limits: ListenerLimits,
+    /// `listeners.tcp.<name>.access_rules`; the first that matches decides.
+    pub(crate) access_rules: Vec<AccessRule>,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        let bind = SocketAddr::from((Ipv4Addr::UNSPECIFIED, MQTT_PORT));
+        Self {
+            enable: true,
+            bind,
+            backlog: BACKLOG_CONNECTIONS,
+            zone: DEFAULT_ZONE.to_owned(),
+            max_connections: 0,
+            conn_rate: Allowance::default(),
+            limits: ListenerLimits::default(),
+            access_rules: Vec::new(),
+        }
+    }
+}
+
+/// How much a client of one listener may publish, where the listener says so itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ListenerLimits {
+    /// `messages_rate` and `messages_burst`.
+    pub(crate) messages: Allowance,
+    /// `bytes_rate` and `bytes_burst`.
+    pub(crate) bytes: Allowance,
+}
+
+impl ListenerLimits {
+    /// Puts the listener's limits in the place of its zone's.
+    pub(super) fn lay_over(self, limits: &mut Limits) {
+        if self.messages.rate.is_some() {
+            limits.messages = self.messages;
+        }
+        if self.bytes.rate.is_some() {
+            limits.bytes = self.bytes;
+        }
+    }
+}
+
+/// Reads a rule such as `allow all`, `deny 192.168.0.0/16` or `allow ::1`.
+pub(super) fn access_rule(text: &str) -> Result<AccessRule, String> {
+    let mut words = text.split_whitespace();
+    let (verb, whom, rest) = (words.next(), words.next(), words.next());
+    let allow = match verb {
+        Some("allow") => true,
+        Some("deny") => false,
+        _ => return Err("begins with neither allow nor deny".to_owned()),
+    };
+    let (Some(whom), None) = (whom, rest) else {
+        return Err("does not name one address, network, or all".to_owned());
+    };
+    if whom == "all" {
+        return Ok(AccessRule { allow, network: None });
+    }
+    let (address, prefix) = whom.split_once('/').map_or((whom, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().map_err(|_| format!("has no address in `{}`", whom.escape_debug()))?;
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix.map(str::parse::<u8>) {
+        None => bits,
+        Some(Ok(prefix)) if prefix <= bits => prefix,
+        Some(_) => return Err(format!("has a prefix that is no number from 0 to {bits}")),
+    };
+    Ok(AccessRule { allow, network: Some((address, prefix)) })
+}
+
+impl Loader {
+    /// `--tcp`: these addresses replace all listeners, which keep the options of the one named `default`.
+    pub(super) fn replace_listeners(&mut self, addresses: &[String]) {
+        if addresses.is_empty() {
+            return;
+        }
+        let like = self.config.listeners.remove(DEFAULT_LISTENER).unwrap_or_default();
+        self.config.listeners.clear();
+        let options = format!("listeners.tcp.{DEFAULT_LISTENER}.");
+        let shared: Vec<(String, Given)> = self
+            .given
+            .iter()
+            .filter_map(|(key, given)| Some((key.strip_prefix(&options)?.to_owned(), given.clone())))
+            .filter(|(option, _)| option != "enable")
+            .collect();
+        self.given.retain(|key, _| !key.starts_with("listeners.tcp."));
+        for (index, address) in addresses.iter().enumerate() {
+            let name = if index == 0 { DEFAULT_LISTENER.to_owned() } else { format!("tcp{index}") };
+            self.config.listeners.insert(name.clone(), Listener { enable: true, ..like.clone() });
+            for (option, given) in &shared {
+                self.given.insert(format!("listeners.tcp.{name}.{option}"), given.clone());
+            }
+            let path = ["listeners", "tcp", &name, "bind"].map(str::to_owned);
+            self.text(&path, address, &Origin::Flag(format!("--tcp {address}")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_of_access_are_read() {
+        let rule = |text: &str| access_rule(text).map(|rule| (rule.allow, rule.network));
+        let network = |text: &str, prefix| Some((text.parse().expect("an address"), prefix));
+        assert_eq!(rule("allow all"), Ok((true, None)));
+        assert_eq!(rule("deny  192.168.0.0/16 "), Ok((false, network("192.168.0.0", 16))));
+        assert_eq!(rule("allow 10.0.0.1"), Ok((true, network("10.0.0.1", 32))));
+        assert_eq!(rule("deny fe80::/10"), Ok((false, network("fe80::", 10))));
+        assert_eq!(rule("deny ::1"), Ok((false, network("::1", 128))));
+        for wrong in ["", "all", "allow", "permit all", "deny 1.2.3", "deny 1.2.3.4/33", "deny ::/129", "allow all of"]
+        {
+            assert!(rule(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_listeners_limit_stands_in_for_its_zones() {
+        use ringmq_core::limit::Rate;
+        let allowance = |amount| Allowance { rate: Rate::new(amount, 1), burst: Rate::new(amount, 2) };
+        let zone = Limits { messages: allowance(1), bytes: allowance(2), ..Limits::default() };
+        let mut limits = zone;
+        ListenerLimits::default().lay_over(&mut limits);
+        assert_eq!(limits, zone);
+        let own = Allowance { rate: Rate::new(5, 1), burst: None };
+        ListenerLimits { messages: own, ..ListenerLimits::default() }.lay_over(&mut limits);
+        assert_eq!(limits, Limits { messages: own, ..zone });
+    }
+}

@@ -23,3 +23,12 @@ basic-fanout-1K: run fanout-1-1K-1-1K
 basic-sharedsub-1K: run sharedsub-1K-5-1K-1K
 LIST
 }
+
+# has_messages NAME: whether messages flow in a scenario, or only connections are made.
+has_messages() { [[ $1 != *conn* ]]; }
+
+# set_times NAME SECONDS: sets `times` to the generator's arguments that say how long a scenario warms up and is measured.
+set_times() {
+    times=(--duration "${2}s")
+    ! has_messages "$1" || times+=(--warmup 1s)
+}

@@ -315,6 +315,21 @@ pub(crate) enum RetainerAsk {
 pub(crate) enum ListenersAsk {
     /// All that are configured, and whether they run
     List,
+    /// Open one that was stopped
+    Start {
+        /// For example tcp:default
+        id: String,
+    },
+    /// Close one until it is started again, or the broker is; its connections stay
+    Stop {
+        /// For example tcp:default
+        id: String,
+    },
+    /// Close one and open it again
+    Restart {
+        /// For example tcp:default
+        id: String,
+    },
 }
 
 /// What to ask about rewriting.

@@ -14,6 +14,7 @@ mod control;
 mod counters;
 mod ctl;
 mod durable;
+mod listeners;
 mod log;
 mod machine;
 mod monitoring;

@@ -60,10 +60,22 @@ struct Gate {
     turned_away: AtomicU64,
 }
 
-/// The gates of all listeners of a process, by the listener's number. A listener without one lets everybody in. Cheap to
-/// clone; give the same to every shard.
+/// The gate of one listener, that all shards share.
 #[derive(Debug, Clone, Default)]
-pub struct Gates(Arc<[Gate]>);
+pub struct SharedGate(Arc<Gate>);
+
+impl SharedGate {
+    /// A gate that nobody has passed yet.
+    #[must_use]
+    pub fn new(options: GateOptions) -> Self {
+        Self(Arc::new(Gate { options, ..Gate::default() }))
+    }
+}
+
+/// The gates of all listeners of a process, by the listener's number. A listener without one lets everybody in. Give a
+/// clone, which has the same gates, to every shard.
+#[derive(Debug, Clone, Default)]
+pub struct Gates(Vec<SharedGate>);
 
 /// What can be told of one gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,13 +105,22 @@ impl Gates {
     /// One gate for each listener, in their order.
     #[must_use]
     pub fn new(options: impl IntoIterator<Item = GateOptions>) -> Self {
-        Self(options.into_iter().map(|options| Gate { options, ..Gate::default() }).collect())
+        Self(options.into_iter().map(SharedGate::new).collect())
+    }
+
+    /// Adds the gate of a new listener.
+    pub fn put(&mut self, listener: u16, gate: SharedGate) {
+        let index = usize::from(listener);
+        if index >= self.0.len() {
+            self.0.resize_with(index + 1, SharedGate::default);
+        }
+        self.0[index] = gate;
     }
 
     /// What can be told of a listener's gate; `None` if it has none.
     #[must_use]
     pub fn facts(&self, listener: usize) -> Option<GateFacts> {
-        let gate = self.0.get(listener)?;
+        let gate = self.get(listener)?;
         Some(GateFacts {
             connections: gate.connections.load(Ordering::Relaxed),
             max_connections: gate.options.max_connections,
@@ -110,7 +131,7 @@ impl Gates {
 
     /// A connection has been accepted.
     pub(crate) fn enter(&self, listener: u16, peer: IpAddr, now: Time) -> Entry {
-        let Some(gate) = self.0.get(usize::from(listener)) else { return Entry::Admitted { pause_until: None } };
+        let Some(gate) = self.get(listener.into()) else { return Entry::Admitted { pause_until: None } };
         let options = &gate.options;
         if options.access_rules.iter().find(|rule| rule.matches(peer)).is_some_and(|rule| !rule.allow) {
             gate.denied.fetch_add(1, Ordering::Relaxed);
@@ -125,9 +146,13 @@ impl Gates {
         Entry::Admitted { pause_until: options.rate.rate.and_then(|_| gate.count(now)) }
     }
 
+    fn get(&self, listener: usize) -> Option<&Gate> {
+        self.0.get(listener).map(|gate| &*gate.0)
+    }
+
     /// A connection that was admitted has ended.
     pub(crate) fn leave(&self, listener: u16) {
-        if let Some(gate) = self.0.get(usize::from(listener)) {
+        if let Some(gate) = self.get(listener.into()) {
             gate.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -244,6 +269,6 @@ mod tests {
         });
         assert_eq!(gates.facts(0).map(|facts| facts.connections), Some(2000));
         // 2000 connections of 3.6 s each, and the bucket held 1000.
-        assert_eq!(gates.0[0].regular.load(Ordering::Relaxed), at(1000 + 2000 * 3600).0);
+        assert_eq!(gates.0[0].0.regular.load(Ordering::Relaxed), at(1000 + 2000 * 3600).0);
     }
 }

@@ -35,7 +35,7 @@ mod timers;
 mod uring;
 
 pub use control::Control;
-pub use gates::{AccessRule, GateFacts, GateOptions, Gates};
+pub use gates::{AccessRule, GateFacts, GateOptions, Gates, SharedGate};
 pub use interest::MeshInterest;
 pub use kind::{DriverKind, UnknownDriver};
 pub use links::{Links, links, links_with_capacity};

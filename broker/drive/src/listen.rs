@@ -1,5 +1,6 @@
 //! Listening sockets: one for each shard, all on the same address.
 
+use crate::gates::SharedGate;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +27,8 @@ pub enum ListenerChange {
         listener: u16,
         /// This shard's socket.
         socket: OwnedFd,
+        /// What it lets in.
+        gate: SharedGate,
     },
     /// The listener with this number is no more. Connections that it accepted stay.
     Close {

@@ -2,7 +2,7 @@
 mod support;
 
 use ringmq_core::machine::{Effects, Input, Machine, ShardId, Time};
-use ringmq_drive::{DriverKind, ListenerChange, Message, Options, listen};
+use ringmq_drive::{DriverKind, GateOptions, ListenerChange, Message, Options, SharedGate, listen};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -102,7 +102,11 @@ fn listeners_come_and_go_and_their_connections_stay() {
         for number in 1..=3 {
             let listening = listen("127.0.0.1:0".parse().unwrap(), 2, 16).unwrap();
             let mut sockets = listening.sockets.into_iter();
-            let mut open = |_| ListenerChange::Open { listener: number, socket: sockets.next().expect("one a shard") };
+            let gate = SharedGate::new(GateOptions { max_connections: 8, ..GateOptions::default() });
+            let mut open = |_| {
+                let socket = sockets.next().expect("one a shard");
+                ListenerChange::Open { listener: number, socket, gate: gate.clone() }
+            };
             assert_eq!(changed(&process, &mut open), [Ok(()); 2], "{kind}");
             for _ in 0..8 {
                 let mut stream = TcpStream::connect(listening.local_addr).unwrap();
@@ -110,6 +114,8 @@ fn listeners_come_and_go_and_their_connections_stay() {
                 assert!(echoes(&mut stream), "{kind}");
                 clients.push(stream);
             }
+            let mut ninth = TcpStream::connect(listening.local_addr).unwrap();
+            assert!(matches!(ninth.read(&mut [0]), Ok(0) | Err(_)), "{kind}: the gate holds");
             assert_eq!(changed(&process, |_| ListenerChange::Close { listener: number }), [Ok(()); 2], "{kind}");
             // The kernel closes the sockets a little later.
             let begun = Instant::now();
@@ -119,7 +125,10 @@ fn listeners_come_and_go_and_their_connections_stay() {
         }
         assert!(clients.iter_mut().all(echoes), "{kind}: closed with its listener");
         let mut sockets = listen("127.0.0.1:0".parse().unwrap(), 2, 16).unwrap().sockets.into_iter();
-        let again = |_| ListenerChange::Open { listener: 3, socket: sockets.next().expect("one a shard") };
+        let again = |_| {
+            let socket = sockets.next().expect("one a shard");
+            ListenerChange::Open { listener: 3, socket, gate: SharedGate::default() }
+        };
         assert_eq!(changed(&process, again), [Err(ErrorKind::AlreadyExists); 2], "{kind}");
         assert!(echoes(&mut client(&process)), "{kind}: the first is still there");
         drop(clients);

@@ -6,13 +6,15 @@
 use super::Config;
 use super::apply::{Layers, Loaded, load};
 use super::error::{Origin, Problem, Problems};
+use super::hocon::Node;
 use super::keys::{Found, find};
 use super::zones::{self, without_zone};
 use super::{apply, environment, overrides};
 use std::path::Path;
 
 /// Roots of keys that can change at run time.
-const ROOTS: [&str; 10] = [
+const ROOTS: [&str; 11] = [
+    "listeners",
     "mqtt",
     "force_shutdown",
     "overload_protection",
@@ -39,12 +41,30 @@ pub(super) fn at_run_time(key: &str) -> bool {
         || KEYS_OF_THE_PROCESS.contains(&key)
 }
 
-/// The configuration with one key changed, checked like any other layer; kept in `file` for the next start.
+/// A change of one key that has been checked.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// The configuration with it.
+    pub(crate) loaded: Loaded,
+    path: Vec<String>,
+    node: Node,
+}
+
+impl Change {
+    /// Keeps it in `file` for the next start.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn keep(&self, file: &Path) -> Result<(), Problem> {
+        overrides::keep(file, &self.path, self.node.clone())
+    }
+}
+
+/// The configuration with one key changed, checked like any other layer; `file` is where it would be kept.
 ///
 /// # Errors
-/// The key is not known, is fixed by a stronger layer or until the next start, the value is not allowed, or the file
-/// cannot be written. Nothing has changed.
-pub(crate) fn set(current: &Loaded, key: &str, value: &str, file: &Path) -> Result<Loaded, Problems> {
+/// The key is not known, is fixed by a stronger layer or until the next start, or the value is not allowed.
+pub(crate) fn change(current: &Loaded, key: &str, value: &str, file: &Path) -> Result<Change, Problems> {
     let origin = Origin::Changed(file.display().to_string());
     let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
     let key = path.join(".");
@@ -68,9 +88,16 @@ pub(crate) fn set(current: &Loaded, key: &str, value: &str, file: &Path) -> Resu
         return Err(problem.with_help(help).into());
     }
     let node = environment::value(value).map_err(Problem::from)?;
-    overrides::keep(file, &path, node)?;
     changed.warnings.clear();
-    Ok(changed)
+    Ok(Change { loaded: changed, path, node })
+}
+
+/// A change that is kept.
+#[cfg(test)]
+pub(crate) fn set(current: &Loaded, key: &str, value: &str, file: &Path) -> Result<Loaded, Problems> {
+    let change = change(current, key, value, file)?;
+    change.keep(file)?;
+    Ok(change.loaded)
 }
 
 /// The configuration of files that are read again: what can change does, and of everything else a warning tells that
@@ -83,10 +110,7 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     // What the files say now; what follows is what of it can hold.
     let new_values = new.rows();
     let promised = new.config.keep_promises(&current.config);
-    let Config { mut settings, zones, .. } = new.config;
-    // These two belong to listeners.
-    settings.send_timeout = current.config.settings.send_timeout;
-    settings.max_conn_rate_per_ip = current.config.settings.max_conn_rate_per_ip;
+    let Config { settings, zones, listeners, .. } = new.config;
     let mut wait = |key: &str, why: &str| {
         let problem = Problem::new(format!("{key} has changed, but {why}"));
         new.warnings.push(problem.with_help("the new value holds from the next start"));
@@ -96,11 +120,6 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     for row in &new_values {
         if !at_run_time(&row.key) && !old_values.contains(&(row.key.clone(), row.value.clone())) {
             wait(&row.key, "cannot change while the broker runs");
-        }
-    }
-    for (key, _) in &old_values {
-        if !at_run_time(key) && new_values.iter().all(|row| row.key != *key) {
-            wait(key, "listeners stay while the broker runs");
         }
     }
     for key in &promised {
@@ -115,6 +134,7 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     config.log.console.level = new.config.log.console.level;
     config.log.file.handler.level = new.config.log.file.handler.level;
     config.zones = zones;
+    config.listeners = listeners;
     Ok(Loaded { config, warnings: new.warnings, given })
 }
 
@@ -170,10 +190,9 @@ mod tests {
         let new = reload(&loaded, &layers).expect("right");
         let settings = (new.config.settings.max_inflight, new.config.settings.max_awaiting_rel);
         assert_eq!((settings, new.config.shards), ((2, 50), Some(2)));
-        assert_eq!(new.config.settings.send_timeout, loaded.config.settings.send_timeout);
+        assert_eq!(new.config.settings.send_timeout.as_secs(), 5);
         let named: Vec<&str> = new.warnings.iter().filter_map(|w| w.message.split(' ').next()).collect();
-        let expected = ["listeners.tcp.default.tcp_options.send_timeout", "ringmq.shards", "mqtt.max_awaiting_rel"];
-        assert_eq!(named, expected);
+        assert_eq!(named, ["ringmq.shards", "mqtt.max_awaiting_rel"]);
         let row = |key: &str| new.rows().into_iter().find(|row| row.key == key).expect(key).value;
         assert_eq!([row("mqtt.max_inflight"), row("mqtt.max_awaiting_rel"), row("ringmq.shards")], ["2", "50", "2"]);
     }
@@ -189,6 +208,7 @@ mod tests {
                         assert_ne!(config.log, Config::default().log, "{}", key.path);
                         config.log = Config::default().log;
                     }
+                    config.listeners = Config::default().listeners;
                     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()), "{}", key.path);
                 }
             }

@@ -27,7 +27,9 @@ mod values;
 mod zones;
 
 pub(crate) use apply::{Layers, Loaded, load};
-pub(crate) use change::{reload, set};
+#[cfg(test)]
+pub(crate) use change::set;
+pub(crate) use change::{change, reload};
 pub(crate) use error::{Problem, Problems};
 pub(crate) use listeners::Listener;
 pub(crate) use overrides::path as overrides_path;

@@ -61,17 +61,22 @@ impl Config {
         self.listeners.iter().filter(|(_, listener)| listener.enable)
     }
 
-    /// What shards work with: the settings of every listener's clients.
-    pub(crate) fn effective(&self) -> Settings {
+    /// What shards work with: the settings of the clients of these listeners, by number.
+    pub(crate) fn effective_of<'a>(&self, listeners: impl Iterator<Item = &'a Listener>) -> Settings {
         let common = self.of_zone(DEFAULT_ZONE);
-        let of = |(_, listener): (&String, &Listener)| {
+        let of = |listener: &Listener| {
             let mut settings = self.of_zone(&listener.zone);
             listener.limits.lay_over(&mut settings.limits);
             settings
         };
-        let each: Vec<Settings> = self.enabled().map(of).collect();
+        let each: Vec<Settings> = listeners.map(of).collect();
         let for_listeners = if each.iter().all(|settings| *settings == common) { Vec::new() } else { each };
         Settings { for_listeners, ..common }
+    }
+
+    /// What shards begin with.
+    pub(crate) fn effective(&self) -> Settings {
+        self.effective_of(self.enabled().map(|(_, listener)| listener))
     }
 
     /// What holds for the clients of a zone.

@@ -4,13 +4,14 @@
 
 use super::banned::{Bans, Wanted};
 use super::levels;
-use super::listeners::{listeners, name_listeners};
+use super::listeners::{listeners, name_listeners, running};
 use super::lists::Shards;
 use super::protocol::{Answer, Command};
 use super::topic_metrics::TopicMetrics;
 use crate::alarms::Alarms;
-use crate::config::{self, Layers, Loaded, Problem, Problems, Row};
+use crate::config::{self, Config, Layers, Listener, Loaded, Problem, Problems, Row};
 use crate::counters::SharedCounters;
+use crate::listeners::{Board, Prepared};
 use crate::log::{self, LEVELS};
 use crate::rewrite::Rules;
 use crate::trace::{Asked, Registry};
@@ -19,8 +20,7 @@ use ringmq_core::machine::ShardId;
 use ringmq_core::observe::{OWN_MESSAGES_MAX, OwnMessage};
 use ringmq_core::rewrite::{RewriteAction, RewriteClient, Rewriter};
 use ringmq_core::settings::Settings;
-use ringmq_drive::{Control, Gates};
-use serde::Serialize;
+use ringmq_drive::Control;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,25 +35,6 @@ pub(crate) struct Facts {
     pub(crate) driver: String,
     /// The data directory, in full.
     pub(crate) data_dir: PathBuf,
-    /// Configured listeners.
-    pub(crate) listeners: Vec<ListenerFacts>,
-    /// What those that run let in.
-    pub(crate) gates: Gates,
-}
-
-/// A configured listener.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct ListenerFacts {
-    /// Its type and name.
-    pub(crate) id: String,
-    /// The zone of its clients.
-    pub(crate) zone: String,
-    /// Where it listens, or would.
-    pub(crate) listen_on: String,
-    /// Whether it does.
-    pub(crate) running: bool,
-    /// Sockets that accept: one a shard.
-    pub(crate) acceptors: usize,
 }
 
 /// The one place from which a running broker is changed.
@@ -61,6 +42,8 @@ pub(crate) struct Console {
     layers: Layers,
     /// What holds now. Locked for the whole of a change, so that changes come one after the other.
     loaded: Mutex<Loaded>,
+    /// Locked after `loaded` where both are.
+    board: Mutex<Board>,
     control: Control,
     counters: Arc<SharedCounters>,
     facts: Facts,
@@ -75,6 +58,7 @@ impl Console {
     pub(crate) fn new(
         layers: Layers,
         loaded: Loaded,
+        board: Board,
         control: Control,
         counters: Arc<SharedCounters>,
         facts: Facts,
@@ -82,8 +66,9 @@ impl Console {
         traces: Arc<Registry>,
     ) -> Self {
         let alarms = Alarms::new(&loaded.config.node_name, loaded.config.alarms);
-        let (loaded, topic_metrics, started) = (Mutex::new(loaded), TopicMetrics::default(), Instant::now());
-        Self { layers, loaded, control, counters, facts, bans, alarms, topic_metrics, started, traces }
+        let (loaded, board) = (Mutex::new(loaded), Mutex::new(board));
+        let (topic_metrics, started) = (TopicMetrics::default(), Instant::now());
+        Self { layers, loaded, board, control, counters, facts, bans, alarms, topic_metrics, started, traces }
     }
 
     /// What is wrong.
@@ -156,10 +141,10 @@ impl Console {
             Command::Metrics => done(self.counted(|name| !is_gauge(name))),
             Command::Stats => done(self.counted(is_gauge)),
             Command::ClientsList { cursor } => {
-                told(shards.clients(cursor.as_deref()).map(|clients| name_listeners(&self.facts, clients)))
+                told(shards.clients(cursor.as_deref()).map(|clients| name_listeners(&self.board(), clients)))
             }
             Command::ClientsShow { clientid } => {
-                told(shards.client(clientid).map(|client| name_listeners(&self.facts, client)))
+                told(shards.client(clientid).map(|client| name_listeners(&self.board(), client)))
             }
             Command::ClientsKick { clientid } => told(shards.kick(clientid)),
             Command::AlarmsList => done(self.list_alarms()),
@@ -189,7 +174,10 @@ impl Console {
             Command::RetainerClean { filter, cursor } => {
                 told(shards.clean_retained(filter.as_deref(), cursor.as_deref()))
             }
-            Command::ListenersList => done(listeners(&self.facts)),
+            Command::ListenersList => done(listeners(&self.lock().config, &self.board())),
+            Command::ListenersStart { listener } => told(self.start_listener(listener)),
+            Command::ListenersStop { listener } => told(self.stop_listener(listener)),
+            Command::ListenersRestart { listener } => told(self.restart_listener(listener)),
             Command::RewriteTest { action, topic, clientid, username } => {
                 told(self.rewrite(action, topic, clientid, username.as_deref()))
             }
@@ -225,14 +213,8 @@ impl Console {
             "placement": self.facts.shards,
             "driver": self.facts.driver,
             "data_dir": self.facts.data_dir.display().to_string(),
-            "listeners": self.running(),
+            "listeners": running(&self.lock().config, &self.board()),
         })
-    }
-
-    /// Addresses listened on.
-    fn running(&self) -> Vec<String> {
-        let running = self.facts.listeners.iter().filter(|listener| listener.running);
-        running.map(|listener| format!("tcp {}", listener.listen_on)).collect()
     }
 
     /// What the rules in force make of a topic: `topic`, and whether it was `rewritten`.
@@ -278,8 +260,39 @@ impl Console {
     fn set(&self, key: &str, value: &str) -> Result<Vec<Row>, Problems> {
         let mut loaded = self.lock();
         let file = config::overrides_path(&self.facts.data_dir);
-        let new = config::set(&loaded, key, value, &file)?;
-        self.take_over(&mut loaded, new)
+        let change = config::change(&loaded, key, value, &file)?;
+        let prepared = self.board().prepare(&loaded.config, &change.loaded.config)?;
+        change.keep(&file)?;
+        self.take_over(&mut loaded, change.loaded, prepared)
+    }
+
+    /// Opens a listener that is configured.
+    fn start_listener(&self, id: &str) -> Result<Value, Problem> {
+        let loaded = self.lock();
+        let (name, listener) = find_listener(&loaded.config, id)?;
+        let prepared = self.board().prepare_start(name, listener)?;
+        self.configure(&loaded.config, &loaded.config, &prepared)?;
+        self.board().carry_out(prepared, &self.control)?;
+        Ok(json!({ "started": id }))
+    }
+
+    fn restart_listener(&self, id: &str) -> Result<Value, Problem> {
+        let loaded = self.lock();
+        let (name, listener) = find_listener(&loaded.config, id)?;
+        let prepared = self.board().prepare_restart(name, listener)?;
+        self.configure(&loaded.config, &loaded.config, &prepared)?;
+        self.board().carry_out(prepared, &self.control)?;
+        Ok(json!({ "restarted": id }))
+    }
+
+    /// Closes a listener; connections that it accepted stay.
+    fn stop_listener(&self, id: &str) -> Result<Value, Problem> {
+        let loaded = self.lock();
+        let (name, _) = find_listener(&loaded.config, id)?;
+        let mut board = self.board();
+        let prepared = board.prepare_stop(name)?;
+        board.carry_out(prepared, &self.control)?;
+        Ok(json!({ "stopped": id }))
     }
 
     /// Reads the files again and changes what can change; gives what has, and what is odd.
@@ -290,14 +303,13 @@ impl Console {
         let mut loaded = self.lock();
         let new = config::reload(&loaded, &self.layers)?;
         let warnings = new.warnings.clone();
-        Ok((self.take_over(&mut loaded, new)?, warnings))
+        let prepared = self.board().prepare(&loaded.config, &new.config)?;
+        Ok((self.take_over(&mut loaded, new, prepared)?, warnings))
     }
 
-    fn take_over(&self, loaded: &mut Loaded, new: Loaded) -> Result<Vec<Row>, Problems> {
-        let settings = new.config.effective();
-        if settings != loaded.config.effective() {
-            self.configure(&settings)?;
-        }
+    fn take_over(&self, loaded: &mut Loaded, new: Loaded, prepared: Prepared) -> Result<Vec<Row>, Problems> {
+        self.configure(&loaded.config, &new.config, &prepared)?;
+        self.board().carry_out(prepared, &self.control)?;
         let before = loaded.rows();
         let changed: Vec<Row> = new.rows().into_iter().filter(|row| !before.contains(row)).collect();
         // Otherwise levels that were set by hand stay.
@@ -311,14 +323,32 @@ impl Console {
         Ok(changed)
     }
 
-    fn configure(&self, settings: &Settings) -> Result<(), Problem> {
+    /// Brings new settings to all shards, those of listeners that are about to be opened among them.
+    fn configure(&self, old: &Config, new: &Config, prepared: &Prepared) -> Result<(), Problem> {
+        let board = self.board();
+        let settings = new.effective_of(board.by_number(prepared));
+        if settings == old.effective_of(board.by_number(&Prepared::default())) {
+            return Ok(());
+        }
         Shards(&self.control).ask_all(|| Request::Configure(Box::new(settings.clone()))).map(drop)
+    }
+
+    fn board(&self) -> std::sync::MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
         // A panic ends the process.
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A configured listener by its type and name.
+fn find_listener<'a>(config: &'a Config, id: &'a str) -> Result<(&'a str, &'a Listener), Problem> {
+    let name = id.strip_prefix("tcp:").unwrap_or(id);
+    let known = || config.listeners.keys().map(|name| format!("tcp:{name}")).collect::<Vec<_>>().join(", ");
+    let unknown = || Problem::new(format!("there is no listener `{}`", id.escape_debug())).with_help(known());
+    config.listeners.get(name).map(|listener| (name, listener)).ok_or_else(unknown)
 }
 
 /// True for what can also shrink.

@@ -188,6 +188,24 @@ pub(crate) enum Command {
     /// The listeners.
     #[serde(rename = "listeners.list")]
     ListenersList,
+    /// Opens a listener that was stopped.
+    #[serde(rename = "listeners.start")]
+    ListenersStart {
+        /// Its type and name, as in the list.
+        listener: String,
+    },
+    /// Closes a listener until it is started, or the broker is.
+    #[serde(rename = "listeners.stop")]
+    ListenersStop {
+        /// Its type and name, as in the list.
+        listener: String,
+    },
+    /// Closes a listener and opens it again.
+    #[serde(rename = "listeners.restart")]
+    ListenersRestart {
+        /// Its type and name, as in the list.
+        listener: String,
+    },
     /// What a topic would be rewritten to.
     #[serde(rename = "rewrite.test")]
     RewriteTest {

@@ -80,6 +80,9 @@ fn command(ask: Ask) -> Command {
         Ask::Retainer { ask: RetainerAsk::Topics { filter } } => Command::RetainerTopics { filter, cursor: None },
         Ask::Retainer { ask: RetainerAsk::Clean { filter } } => Command::RetainerClean { filter, cursor: None },
         Ask::Listeners { ask: ListenersAsk::List } => Command::ListenersList,
+        Ask::Listeners { ask: ListenersAsk::Start { id } } => Command::ListenersStart { listener: id },
+        Ask::Listeners { ask: ListenersAsk::Stop { id } } => Command::ListenersStop { listener: id },
+        Ask::Listeners { ask: ListenersAsk::Restart { id } } => Command::ListenersRestart { listener: id },
         Ask::Rewrite { ask: RewriteAsk::Test { action, topic, clientid, username } } => {
             Command::RewriteTest { action, topic, clientid, username }
         }

@@ -165,7 +165,11 @@ fn trace(row: &Value) -> String {
 }
 
 fn listener(row: &Value) -> String {
-    let state = if row["running"] == true { "running" } else { "disabled" };
+    let state = match (row["running"] == true, row["enable"] == true) {
+        (true, _) => "running",
+        (false, true) => "stopped",
+        (false, false) => "disabled",
+    };
     let (id, place, zone) = (word(&row["id"]), word(&row["listen_on"]), word(&row["zone"]));
     let counts = row.get("current_connections").map_or_else(String::new, |current| {
         let (max, denied) = (word(&row["max_connections"]), &row["closed.access_rules"]);

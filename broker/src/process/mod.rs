@@ -4,17 +4,17 @@
 
 mod driver;
 mod limits;
-mod listeners;
 mod threads;
 
 use crate::banner::{self, Banner};
-use crate::config::{Config, Layers, Listener, Loaded, Problem};
-use crate::control::{self, Bans, Console, ControlSocket, Facts, ListenerFacts};
+use crate::config::{Config, Layers, Loaded, Problem};
+use crate::control::{self, Bans, Console, ControlSocket, Facts};
 use crate::counters::SharedCounters;
+use crate::listeners::{self, Board};
 use crate::trace::Registry;
 use crate::{banned, log, machine, monitoring, signals, sys, topology, watch};
 use ringmq_core::machine::SHARDS_MAX;
-use ringmq_drive::{Control, Options};
+use ringmq_drive::{Control, DriverKind, Options};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,18 +47,14 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
 
     let control = Control::new(shards).map_err(|error| Problem::new(format!("cannot make an eventfd: {error}")))?;
     let counters = Arc::new(SharedCounters::new(shards));
-    let gates = listeners::gates(&config);
-    let facts = Facts {
-        shards: placement.to_string(),
-        driver: driver.to_string(),
-        data_dir: data_dir.clone(),
-        listeners: listener_facts(&config, &addresses, shards),
-        gates: gates.clone(),
-    };
+    let is_changeable = matches!(driver.kind, DriverKind::Uring | DriverKind::Epoll);
+    let board = Board::new(&config, &addresses, shards, is_changeable);
+    let gates = board.gates().clone();
+    let facts = Facts { shards: placement.to_string(), driver: driver.to_string(), data_dir: data_dir.clone() };
     let traces = Registry::new(control.clone(), log_directory(&config), config.trace_payload_encode);
     let monitoring = config.monitoring_bind.map(monitoring::open).transpose()?;
     let (for_console, counted) = (Arc::clone(&traces), Arc::clone(&counters));
-    let console = Arc::new(Console::new(layers, loaded, control.clone(), counted, facts, bans, for_console));
+    let console = Arc::new(Console::new(layers, loaded, board, control.clone(), counted, facts, bans, for_console));
     let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, Arc::clone(&console)));
     // To the end, so that the file goes with the broker.
     let _socket = socket.map_err(|error| {
@@ -102,22 +98,6 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
 /// Where the log's files are, or would be.
 fn log_directory(config: &Config) -> PathBuf {
     config.log.file.path.parent().map(Path::to_owned).unwrap_or_default()
-}
-
-/// What can be told of the listeners; `addresses` are those of the enabled ones, in their order.
-fn listener_facts(config: &Config, addresses: &[SocketAddr], shards: usize) -> Vec<ListenerFacts> {
-    let mut addresses = addresses.iter();
-    let facts = |(name, listener): (&String, &Listener)| {
-        let open = listener.enable.then(|| addresses.next()).flatten();
-        ListenerFacts {
-            id: format!("tcp:{name}"),
-            zone: listener.zone.clone(),
-            listen_on: open.unwrap_or(&listener.bind).to_string(),
-            running: open.is_some(),
-            acceptors: if open.is_some() { shards } else { 0 },
-        }
-    };
-    config.listeners.iter().map(facts).collect()
 }
 
 /// Makes the data directory if it is missing; gives its full path.

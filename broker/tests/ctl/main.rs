@@ -5,6 +5,7 @@ mod banned;
 mod broker;
 mod counters;
 mod limits;
+mod listeners;
 mod lists;
 mod log;
 mod monitoring;

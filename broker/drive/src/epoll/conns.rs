@@ -276,15 +276,17 @@ impl Transport for Io {
         conn.0 < self.table.capacity() && self.table.at(conn.0).has(OPEN)
     }
 
-    fn change_listener(&mut self, change: ListenerChange, _cx: &mut Context) -> io::Result<()> {
+    fn change_listener(&mut self, change: ListenerChange, cx: &mut Context) -> io::Result<()> {
         match change {
-            ListenerChange::Open { listener, socket } => {
+            ListenerChange::Open { listener, socket, gate } => {
                 socket::set_nonblocking(socket.as_raw_fd(), true)?;
                 // While accepting is suspended none is watched.
                 if self.accept_at.is_none() {
                     self.poller.add(socket.as_raw_fd(), libc::EPOLLIN, LISTENER | u64::from(listener))?;
                 }
-                listen::place(&mut self.listeners, listener, socket)
+                listen::place(&mut self.listeners, listener, socket)?;
+                cx.options.gates.put(listener, gate);
+                Ok(())
             }
             ListenerChange::Close { listener } => {
                 // The last descriptor of a socket takes it out of the epoll instance.

@@ -579,9 +579,13 @@ impl Transport for Io {
         conn.0 < self.table.capacity() && self.table.at(conn.0).has(OPEN)
     }
 
-    fn change_listener(&mut self, change: ListenerChange, _cx: &mut Context) -> io::Result<()> {
+    fn change_listener(&mut self, change: ListenerChange, cx: &mut Context) -> io::Result<()> {
         match change {
-            ListenerChange::Open { listener, socket } => self.open_listener(listener, socket),
+            ListenerChange::Open { listener, socket, gate } => {
+                self.open_listener(listener, socket)?;
+                cx.options.gates.put(listener, gate);
+                Ok(())
+            }
             ListenerChange::Close { listener } => {
                 self.close_listener(listener);
                 Ok(())

@@ -1,10 +1,15 @@
 //! Opening the listening sockets, and saying what to do when that fails.
 
-use crate::config::{Config, Listener, Problem};
-use ringmq_drive::{GateOptions, Gates, Listening};
+use crate::config::{Listener, Problem};
+use ringmq_drive::{GateOptions, Listening};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How long closed sockets may take to be gone, and how often to look.
+const RELEASE_MAX: Duration = Duration::from_secs(2);
+const RELEASE_TICK: Duration = Duration::from_millis(5);
 
 /// Ports below this need a privilege.
 const UNPRIVILEGED_PORT_MIN: u16 = 1024;
@@ -19,13 +24,35 @@ pub(crate) fn open(listener: &Listener, shards: usize) -> Result<Listening, Prob
     listening.map_err(|error| explain(listener.bind, &error))
 }
 
-/// What the listeners let in, in the order of their numbers.
-pub(crate) fn gates(config: &Config) -> Gates {
-    Gates::new(config.enabled().map(|(_, listener)| GateOptions {
+/// The same where another listener of this process, which is about to be closed, has the address.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_beside(listener: &Listener, shards: usize) -> Result<Listening, Problem> {
+    let listening = ringmq_drive::listen(listener.bind, shards, listener.backlog);
+    listening.map_err(|error| explain(listener.bind, &error))
+}
+
+/// The same where another listener of this process had the address: its sockets are closed a little after the shards have
+/// said so, and nothing tells when.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_released(listener: &Listener, shards: usize) -> Result<Listening, Problem> {
+    let by = Instant::now() + RELEASE_MAX;
+    while check_free(listener.bind).is_err_and(|error| error.kind() == ErrorKind::AddrInUse) && Instant::now() < by {
+        std::thread::sleep(RELEASE_TICK);
+    }
+    open(listener, shards)
+}
+
+/// What a listener lets in.
+pub(crate) fn gate(listener: &Listener) -> GateOptions {
+    GateOptions {
         access_rules: listener.access_rules.clone(),
         max_connections: listener.max_connections,
         rate: listener.conn_rate,
-    }))
+    }
 }
 
 /// Shards share their port by `SO_REUSEPORT`, and so would a second broker of the same user, unnoticed. A socket

@@ -13,7 +13,8 @@ use super::{apply, environment, overrides};
 use std::path::Path;
 
 /// Roots of keys that can change at run time.
-const ROOTS: [&str; 11] = [
+const ROOTS: [&str; 12] = [
+    "broker",
     "listeners",
     "mqtt",
     "force_shutdown",

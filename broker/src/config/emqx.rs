@@ -94,7 +94,12 @@ const KEYS: &[&str] = &[
 /// Keys and groups that tune parts of EMQX which ringmq is not made of: the Erlang machine, its distribution, its pools
 /// of processes, its licence and its reports to its makers.
 const NEVER: &[&str] = &[
-    "broker",
+    "broker.enable_session_registry",
+    "broker.perf",
+    "broker.routing",
+    "broker.session_history_retain",
+    "broker.session_locking_strategy",
+    "broker.shared_dispatch_ack_enabled",
     "force_gc",
     "license",
     "listeners.tcp.*.acceptors",

@@ -519,6 +519,17 @@ pub(crate) static KEYS: &[Key] = &[
         "Whether an overloaded shard refuses new clients: CONNACK 0x89 (server busy), before MQTT 5 return code 3.",
     ),
     key(
+        "broker.shared_subscription_group.<name>.strategy",
+        "round_robin",
+        Kind::Choice {
+            names: &STRATEGY_NAMES,
+            set: |t, index| {
+                t.config.settings.shared_subscription_groups.insert(t.name.into(), STRATEGIES[index].1);
+            },
+        },
+        "The same for the shared subscriptions of one group, in the place of `mqtt.shared_subscription_strategy`.",
+    ),
+    key(
         "auto_subscribe.topics",
         "[]",
         Kind::List {

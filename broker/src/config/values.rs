@@ -35,11 +35,13 @@ impl Row {
     }
 }
 
-/// All keys in the order of the reference page, those with a name once for each listener; then what zones have of their
+/// All keys in the order of the reference page, those with a name once for each listener or group; then what zones have of their
 /// own.
 pub(super) fn rows(config: &Config, given: &GivenByKey) -> Vec<Row> {
+    let groups = &config.settings.shared_subscription_groups;
     let names = |path: &str| match path.contains(NAME) {
-        true => config.listeners.keys().map(String::as_str).collect(),
+        true if path.starts_with("listeners.") => config.listeners.keys().map(String::as_str).collect(),
+        true => groups.keys().map(|group| &**group).collect(),
         false => vec![""],
     };
     let named = KEYS.iter().flat_map(|key| names(key.path).into_iter().map(move |name| (key, name)));

@@ -37,6 +37,15 @@ pub(crate) struct Facts {
     pub(crate) data_dir: PathBuf,
 }
 
+/// The parts of the running broker that can be asked and changed.
+pub(crate) struct Parts {
+    pub(crate) board: Board,
+    pub(crate) control: Control,
+    pub(crate) counters: Arc<SharedCounters>,
+    pub(crate) bans: Bans,
+    pub(crate) traces: Arc<Registry>,
+}
+
 /// The one place from which a running broker is changed.
 pub(crate) struct Console {
     layers: Layers,
@@ -55,16 +64,8 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    pub(crate) fn new(
-        layers: Layers,
-        loaded: Loaded,
-        board: Board,
-        control: Control,
-        counters: Arc<SharedCounters>,
-        facts: Facts,
-        bans: Bans,
-        traces: Arc<Registry>,
-    ) -> Self {
+    pub(crate) fn new(layers: Layers, loaded: Loaded, facts: Facts, parts: Parts) -> Self {
+        let Parts { board, control, counters, bans, traces } = parts;
         let alarms = Alarms::new(&loaded.config.node_name, loaded.config.alarms);
         let (loaded, board) = (Mutex::new(loaded), Mutex::new(board));
         let (topic_metrics, started) = (TopicMetrics::default(), Instant::now());

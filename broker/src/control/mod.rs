@@ -18,7 +18,7 @@ mod topic_metrics;
 mod tree;
 
 pub(crate) use banned::Bans;
-pub(crate) use console::{Console, Facts, is_gauge};
+pub(crate) use console::{Console, Facts, Parts, is_gauge};
 pub(crate) use lists::Shards;
 pub(crate) use socket::{ControlSocket, SocketFile};
 

@@ -41,7 +41,8 @@ pub(super) fn open_beside(listener: &Listener, shards: usize) -> Result<Listenin
 pub(super) fn open_released(listener: &Listener, shards: usize) -> Result<Listening, Problem> {
     let by = Instant::now() + RELEASE_MAX;
     while check_free(listener.bind).is_err_and(|error| error.kind() == ErrorKind::AddrInUse) && Instant::now() < by {
-        std::thread::sleep(RELEASE_TICK);
+        // An early return does no harm.
+        std::thread::park_timeout(RELEASE_TICK);
     }
     open(listener, shards)
 }

@@ -8,7 +8,7 @@ mod threads;
 
 use crate::banner::{self, Banner};
 use crate::config::{Config, Layers, Loaded, Problem};
-use crate::control::{self, Bans, Console, ControlSocket, Facts};
+use crate::control::{self, Bans, Console, ControlSocket, Facts, Parts};
 use crate::counters::SharedCounters;
 use crate::listeners::{self, Board};
 use crate::trace::Registry;
@@ -53,8 +53,9 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let facts = Facts { shards: placement.to_string(), driver: driver.to_string(), data_dir: data_dir.clone() };
     let traces = Registry::new(control.clone(), log_directory(&config), config.trace_payload_encode);
     let monitoring = config.monitoring_bind.map(monitoring::open).transpose()?;
-    let (for_console, counted) = (Arc::clone(&traces), Arc::clone(&counters));
-    let console = Arc::new(Console::new(layers, loaded, board, control.clone(), counted, facts, bans, for_console));
+    let parts =
+        Parts { board, control: control.clone(), counters: Arc::clone(&counters), bans, traces: Arc::clone(&traces) };
+    let console = Arc::new(Console::new(layers, loaded, facts, parts));
     let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, Arc::clone(&console)));
     // To the end, so that the file goes with the broker.
     let _socket = socket.map_err(|error| {

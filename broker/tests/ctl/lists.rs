@@ -271,3 +271,38 @@ fn the_lag_of_a_group_is_what_its_members_have_not_acknowledged() {
     assert!(text.starts_with("$share/g/jobs/+ members=5 mqueue=5 inflight=5\n  m"), "{text}");
     assert_eq!(text.lines().filter(|line| line.ends_with(" mqueue=1 inflight=1")).count(), 5, "{text}");
 }
+
+#[test]
+fn a_group_can_have_a_strategy_of_its_own() {
+    let broker = Broker::start("strategy", "broker.shared_subscription_group.one.strategy = hash_clientid");
+    let mut publisher = broker.client("publisher").0;
+    let members: Vec<TcpStream> = (0..4)
+        .map(|number| {
+            let mut member = broker.client(&format!("m{number}")).0;
+            subscribe(&mut member, if number < 2 { "$share/one/t" } else { "$share/two/t" }, 1);
+            member
+        })
+        .collect();
+    let lag = |topic: &str| -> Vec<u64> {
+        let told: Value = serde_json::from_str(&broker.ctl(&["--json", "subscriptions", "lag"])).expect("JSON");
+        let group =
+            told["groups"].as_array().expect("a list").iter().find(|group| group["topic"] == topic).expect("it");
+        let members = group["members"].as_array().expect("a list");
+        let mut counts: Vec<u64> = members.iter().map(|it| it["inflight_cnt"].as_u64().expect("a number")).collect();
+        counts.sort_unstable();
+        counts
+    };
+    let until = |expected: [u64; 2], topic: &str| {
+        let by = Instant::now() + PATIENCE;
+        while lag(topic) != expected {
+            assert!(Instant::now() < by, "{topic}: {:?}", lag(topic));
+        }
+    };
+    (0..10).for_each(|_| publish(&mut publisher, "t", b"x"));
+    until([0, 10], "$share/one/t");
+    until([5, 5], "$share/two/t");
+    broker.ctl(&["conf", "set", "broker.shared_subscription_group.one.strategy", "round_robin_per_group"]);
+    (0..10).for_each(|_| publish(&mut publisher, "t", b"x"));
+    until([5, 15], "$share/one/t");
+    drop(members);
+}

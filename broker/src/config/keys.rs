@@ -78,6 +78,17 @@ const STRATEGY_NAMES: [&str; STRATEGIES.len()] = {
     names
 };
 
+/// `default` and the strategies.
+const GROUP_STRATEGY_NAMES: [&str; STRATEGIES.len() + 1] = {
+    let mut names = ["default"; STRATEGIES.len() + 1];
+    let mut i = 0;
+    while i < STRATEGIES.len() {
+        names[i + 1] = STRATEGIES[i].0;
+        i += 1;
+    }
+    names
+};
+
 /// `auto` and the drivers' own names.
 const DRIVER_NAMES: [&str; DriverKind::ALL.len() + 1] = {
     let mut names = ["auto"; DriverKind::ALL.len() + 1];
@@ -520,14 +531,18 @@ pub(crate) static KEYS: &[Key] = &[
     ),
     key(
         "broker.shared_subscription_group.<name>.strategy",
-        "round_robin",
+        "default",
         Kind::Choice {
-            names: &STRATEGY_NAMES,
+            names: &GROUP_STRATEGY_NAMES,
             set: |t, index| {
-                t.config.settings.shared_subscription_groups.insert(t.name.into(), STRATEGIES[index].1);
+                let groups = &mut t.config.settings.shared_subscription_groups;
+                match index.checked_sub(1) {
+                    Some(index) => groups.insert(t.name.into(), STRATEGIES[index].1),
+                    None => groups.remove(t.name),
+                };
             },
         },
-        "The same for the shared subscriptions of one group, in the place of `mqtt.shared_subscription_strategy`.",
+        "The same for the shared subscriptions of one group. `default` is `mqtt.shared_subscription_strategy`.",
     ),
     key(
         "auto_subscribe.topics",

@@ -23,8 +23,8 @@ directory), environment variables, `--set key=value`, and the other flags of the
 `ringmq check-config --config FILE` tells all that is wrong, without starting. `ringmq print-config --origin` prints the
 effective value of every key and where it came from.
 
-Keys below `broker`, `listeners`, `mqtt`, `force_shutdown`, `overload_protection`, `auto_subscribe`, `conn_congestion`, `delayed`,
-`flapping_detect`, `retainer` and `slow_subs`, `ringmq.limit_action`, `ringmq.queue_full_policy`,
+Keys below `broker`, `listeners`, `mqtt`, `force_shutdown`, `overload_protection`, `auto_subscribe`, `conn_congestion`,
+`delayed`, `flapping_detect`, `retainer` and `slow_subs`, `ringmq.limit_action`, `ringmq.queue_full_policy`,
 `ringmq.overload_lateness`, zones, and levels of the log can change while the broker runs; all others are read when it
 starts: [control.md](control.md).
 

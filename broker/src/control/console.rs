@@ -272,8 +272,7 @@ impl Console {
         let loaded = self.lock();
         let (name, listener) = find_listener(&loaded.config, id)?;
         let prepared = self.board().prepare_start(name, listener)?;
-        self.configure(&loaded.config, &loaded.config, &prepared)?;
-        self.board().carry_out(prepared, &self.control)?;
+        self.bring(&loaded.config, &loaded.config, prepared)?;
         Ok(json!({ "started": id }))
     }
 
@@ -281,8 +280,7 @@ impl Console {
         let loaded = self.lock();
         let (name, listener) = find_listener(&loaded.config, id)?;
         let prepared = self.board().prepare_restart(name, listener)?;
-        self.configure(&loaded.config, &loaded.config, &prepared)?;
-        self.board().carry_out(prepared, &self.control)?;
+        self.bring(&loaded.config, &loaded.config, prepared)?;
         Ok(json!({ "restarted": id }))
     }
 
@@ -290,9 +288,8 @@ impl Console {
     fn stop_listener(&self, id: &str) -> Result<Value, Problem> {
         let loaded = self.lock();
         let (name, _) = find_listener(&loaded.config, id)?;
-        let mut board = self.board();
-        let prepared = board.prepare_stop(name)?;
-        board.carry_out(prepared, &self.control)?;
+        let prepared = self.board().prepare_stop(name)?;
+        self.bring(&loaded.config, &loaded.config, prepared)?;
         Ok(json!({ "stopped": id }))
     }
 
@@ -309,8 +306,7 @@ impl Console {
     }
 
     fn take_over(&self, loaded: &mut Loaded, new: Loaded, prepared: Prepared) -> Result<Vec<Row>, Problems> {
-        self.configure(&loaded.config, &new.config, &prepared)?;
-        self.board().carry_out(prepared, &self.control)?;
+        self.bring(&loaded.config, &new.config, prepared)?;
         let before = loaded.rows();
         let changed: Vec<Row> = new.rows().into_iter().filter(|row| !before.contains(row)).collect();
         // Otherwise levels that were set by hand stay.
@@ -322,6 +318,12 @@ impl Console {
         }
         *loaded = new;
         Ok(changed)
+    }
+
+    /// Brings settings to all shards, and then listeners, whose clients' settings have to be there first.
+    fn bring(&self, old: &Config, new: &Config, prepared: Prepared) -> Result<(), Problem> {
+        self.configure(old, new, &prepared)?;
+        self.board().carry_out(prepared, &self.control)
     }
 
     /// Brings new settings to all shards, those of listeners that are about to be opened among them.

@@ -4,17 +4,12 @@
 
 use super::lists::Shards;
 use crate::config::Problem;
-use ringmq_core::control::{Control as Request, Position, SubscriptionFacts};
-use ringmq_core::machine::ShardId;
+use ringmq_core::control::{Control as Request, SubscriptionFacts};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 /// Most members of an answer. Others are left out, and the answer says so.
 const MEMBERS_MAX: usize = 10_000;
-
-/// How long the shards may be walked for one answer.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// One member's share of what waits.
 struct Member {
@@ -61,19 +56,10 @@ impl Shards<'_> {
     /// The shared subscriptions, with what waits for their members: `groups`, and whether these are `complete`.
     pub(super) fn lag(self) -> Result<Value, Problem> {
         let mut groups = Groups::default();
-        let by = Instant::now() + PATIENCE;
-        for shard in (0..self.shards()).map(ShardId) {
-            let mut next = Some(Position::default());
-            while let Some(from) = next {
-                let answer = self.ask(shard, Request::ListSubscriptions { of: None, from })?;
-                let Request::Subscriptions(page) = answer else {
-                    return Err(Problem::new(format!("shard {} gave no list", shard.0)));
-                };
-                page.rows.iter().for_each(|found| groups.add(found));
-                next = page.next.filter(|_| Instant::now() < by);
-                groups.incomplete |= next != page.next;
-            }
-        }
+        let request = |from| Request::ListSubscriptions { of: None, from };
+        let page = |answer| if let Request::Subscriptions(page) = answer { Some(page) } else { None };
+        let seen_all = self.walk(request, page, |found| groups.add(found))?;
+        groups.incomplete |= !seen_all;
         Ok(groups.answer())
     }
 }

@@ -12,6 +12,9 @@ use std::fmt;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+/// How long the shards may be walked for one answer.
+const WALK_MAX: Duration = Duration::from_secs(15);
+
 /// How long shards may take to answer. They do it within a turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -128,6 +131,28 @@ impl Shards<'_> {
         let mut result = Map::from_iter([(name.to_owned(), Value::Array(rows))]);
         result.extend(next.map(|cursor| ("next".to_owned(), Value::String(cursor.to_string()))));
         Ok(Value::Object(result))
+    }
+
+    /// Visits all entries of a list of every shard; false if that took too long, and some were left out.
+    pub(super) fn walk<T>(
+        self,
+        request: impl Fn(Position) -> Request,
+        page: impl Fn(Request) -> Option<Page<T>>,
+        mut visit: impl FnMut(&T),
+    ) -> Result<bool, Problem> {
+        let by = Instant::now() + WALK_MAX;
+        let mut seen_all = true;
+        for shard in (0..self.shards()).map(ShardId) {
+            let mut next = Some(Position::default());
+            while let Some(from) = next {
+                let found = page(self.ask(shard, request(from))?)
+                    .ok_or_else(|| Problem::new(format!("shard {} gave no list", shard.0)))?;
+                found.rows.iter().for_each(&mut visit);
+                next = found.next.filter(|_| Instant::now() < by);
+                seen_all &= next == found.next;
+            }
+        }
+        Ok(seen_all)
     }
 
     /// Asks one shard.

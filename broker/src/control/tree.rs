@@ -5,17 +5,12 @@
 
 use super::lists::Shards;
 use crate::config::Problem;
-use ringmq_core::control::{Control as Request, FilterFacts, Position};
-use ringmq_core::machine::ShardId;
+use ringmq_core::control::{Control as Request, FilterFacts};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 /// Most nodes of an answer. What lies below others is left out, and the answer says so.
 const NODES_MAX: usize = 10_000;
-
-/// How long the shards may be walked for one answer.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What lies at or below a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,18 +70,9 @@ impl Shards<'_> {
     /// The nodes of `depth` levels at or below `prefix`: `tree`, and whether it is `complete`.
     pub(super) fn tree(self, prefix: Option<&str>, depth: usize) -> Result<Value, Problem> {
         let mut tree = Tree::new(prefix, depth);
-        let by = Instant::now() + PATIENCE;
-        for shard in (0..self.shards()).map(ShardId) {
-            let mut next = Some(Position::default());
-            while let Some(from) = next {
-                let Request::Filters(page) = self.ask(shard, Request::ListFilters(from))? else {
-                    return Err(Problem::new(format!("shard {} gave no list", shard.0)));
-                };
-                page.rows.iter().for_each(|found| tree.add(found));
-                next = page.next.filter(|_| Instant::now() < by);
-                tree.complete &= next == page.next;
-            }
-        }
+        let page = |answer| if let Request::Filters(page) = answer { Some(page) } else { None };
+        let seen_all = self.walk(Request::ListFilters, page, |found| tree.add(found))?;
+        tree.complete &= seen_all;
         Ok(tree.answer())
     }
 }

@@ -81,7 +81,7 @@ impl Board {
 
     /// The listener with this name, if it is open, with what its gate says.
     pub(crate) fn find(&self, name: &str) -> Option<(&Opened, GateFacts)> {
-        let number = self.opened.iter().rposition(|opened| opened.is_open && opened.name == name)?;
+        let number = usize::from(self.number_of(name)?);
         Some((&self.opened[number], self.gates.facts(number).unwrap_or_default()))
     }
 
@@ -143,6 +143,7 @@ impl Board {
     pub(crate) fn prepare_restart(&self, name: &str, listener: &Listener) -> Result<Prepared, Problem> {
         let mut prepared = self.prepare_stop(name)?;
         self.bind(name, listener, &mut prepared)?;
+        self.check(&prepared)?;
         Ok(prepared)
     }
 

@@ -6,7 +6,7 @@
 use crate::machine::ShardId;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
-use foldhash::fast::FixedState;
+use foldhash::quality::FixedState;
 
 /// Slots that names are spread over.
 pub const SLOTS: usize = 4096;
@@ -30,7 +30,8 @@ impl Placement {
         Self { hash: FixedState::with_seed(seed), shard_of: (0..SLOTS).map(owner).collect() }
     }
 
-    /// Seeded hash of a name.
+    /// Seeded hash of a name, every bit of which depends on all of the name: a client's home must say nothing about that of
+    /// another whose name is much the same, or a fleet whose names differ in a number shares one shard.
     #[inline]
     #[must_use]
     pub fn hash(&self, name: &[u8]) -> u64 {
@@ -58,6 +59,8 @@ impl Placement {
 #[cfg(test)]
 mod tests {
     use super::Placement;
+    use crate::machine::ShardId;
+    use alloc::format;
 
     #[test]
     fn names_spread_over_all_shards() {
@@ -67,6 +70,18 @@ mod tests {
             counts[usize::from(placement.home(&number.to_be_bytes()).0)] += 1;
         }
         assert!(counts.iter().all(|count| (1_600..2_400).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn names_that_are_much_the_same_are_at_home_on_shards_of_their_own() {
+        for seed in (0..100_u64).map(|seed| seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
+            let placement = Placement::new(2, seed);
+            let home = |kind: &str, number: u32| placement.home(format!("load-{kind}-{number}").as_bytes());
+            let apart = (0..1_000).filter(|number| home("pub", *number) != home("sub", *number)).count();
+            let second = (0..1_000).filter(|number| home("pub", *number) == ShardId(1)).count();
+            assert!((400..600).contains(&apart), "seed {seed}: {apart} of 1,000 pairs are apart");
+            assert!((400..600).contains(&second), "seed {seed}: {second} of 1,000 are on the second shard");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //!   connection, in the order in which it was appended.
 //! - `Close { how: Flush }` sends what the outbox holds for that connection, then closes.
 //! - Reading a paused connection stops soon, not at once: bytes already received are still delivered.
+//! - Times of arrival ([`Machine::arriving`]) are told by the io_uring driver only, and only to a machine that asks.
 //!
 //! Absent here: any knowledge of MQTT.
 
@@ -224,5 +225,18 @@ pub trait Machine {
     /// [`Input::Tick`] a turn.
     fn busy(&self) -> bool {
         false
+    }
+
+    /// True if the machine wants to be told when the kernel received what it is given on connections that it opened
+    /// itself. The answer never changes. It costs every receive a control message, so that the broker's shard does
+    /// without, at no cost: for a machine that keeps this default, drivers contain nothing of it.
+    fn wants_arrival_times(&self) -> bool {
+        false
+    }
+
+    /// When the kernel received the last segment of what the next [`Input::Received`] brings: nanoseconds since 1970 by
+    /// the system's wall clock. Not called for bytes that the kernel has put no time to.
+    fn arriving(&mut self, unix_ns: u64) {
+        let _ = unix_ns;
     }
 }

@@ -119,6 +119,12 @@ impl Outbox {
         }
     }
 
+    /// For machines: connections that have been appended to since the driver last looked, which is at most the turn.
+    #[must_use]
+    pub fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// For drivers: true if some connection has been appended to since [`Outbox::take_dirty`].
     #[must_use]
     pub fn has_dirty(&self) -> bool {

@@ -35,6 +35,14 @@ impl Shard {
     }
 }
 
+impl AutoSubscription {
+    /// The filter that a client gets; `None` if it stands for something that the client does not have.
+    #[must_use]
+    pub fn filter_for(&self, client_id: &str, username: Option<&str>, peer: SocketAddr) -> Option<String> {
+        fill(&self.topic, &Facts { client_id, username, peer })
+    }
+}
+
 fn options(wanted: &AutoSubscription) -> SubscribeOptions {
     SubscribeOptions {
         qos: QoS::from_bits(wanted.qos).unwrap_or(QoS::ExactlyOnce),

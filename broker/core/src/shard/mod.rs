@@ -145,7 +145,7 @@ pub struct Shard {
     load: Load,
     /// The time of the current turn, and how many deliveries it may still make before fan-outs are put off.
     turn: Time,
-    deliveries_left: usize,
+    turn_cost_left: usize,
     /// Where the search for expired retained messages goes on.
     sweep: Option<Cursor>,
     next_ticket: u32,
@@ -226,7 +226,7 @@ impl Shard {
             load,
             names: Random::new(names_seed),
             turn: Time::default(),
-            deliveries_left: 0,
+            turn_cost_left: route::TURN_COST_MAX,
             sweep: None,
             next_ticket: 1,
             next_second_ms: 0,
@@ -293,7 +293,7 @@ impl Machine for Shard {
         self.hub.now_ms = now.millis();
         if self.turn != now {
             self.turn = now;
-            self.deliveries_left = route::DELIVERIES_PER_TURN;
+            self.turn_cost_left = route::TURN_COST_MAX;
             self.load.turn(&self.hub.settings.overload, now);
         }
         match input {

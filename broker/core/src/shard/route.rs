@@ -14,11 +14,17 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-/// Deliveries of one message, and of a turn's unfinished fan-outs, before the rest waits for the next turn.
-const FAN_OUT_SLICE: usize = 4096;
+/// Most that the messages of a turn, and the same again of unfinished fan-outs, may cost before the rest waits for the
+/// next turn. The unit is a delivery to a connection that is sent something in this turn anyway: a copy of some bytes.
+pub(super) const TURN_COST_MAX: usize = 32_768;
 
-/// Deliveries of all messages that came in one turn before fan-outs are put off.
-pub(super) const DELIVERIES_PER_TURN: usize = 16_384;
+/// What the first delivery of a turn to a connection costs: a send, and memory that nobody has touched for a while. Were
+/// it not told apart, several messages for the same subscribers would be put off, and leave in a segment each instead of
+/// together.
+const FIRST_DELIVERY_COST: usize = 8;
+
+/// Deliveries of one message above which it is put off at once, for they may all be first ones.
+const FAN_OUT_SLICE: usize = TURN_COST_MAX / FIRST_DELIVERY_COST;
 
 /// Unfinished fan-outs above which publishers are held up.
 const FAN_OUTS_SOFT_MAX: usize = 256;
@@ -100,7 +106,7 @@ impl Shard {
     fn fan_out(&mut self, filters: &[FilterId], passing: &Publication<'_>, fx: &mut Effects) {
         let receivers: usize = filters.iter().map(|filter| self.index.count(*filter)).sum();
         let put_off = receivers > FAN_OUT_SLICE
-            || (receivers > 1 && receivers > self.deliveries_left)
+            || (receivers > 1 && receivers > self.turn_cost_left)
             || (!self.fan_outs.is_empty() && self.fan_outs.serves(filters));
         if put_off {
             if self.fan_outs.is_congested() {
@@ -112,7 +118,7 @@ impl Shard {
                 .push_back(Unfinished { message: Message::keep_at(passing, self.hub.now_ms), walks });
             return;
         }
-        self.deliveries_left = self.deliveries_left.saturating_sub(receivers);
+        let dirty = fx.outbox.dirty();
         let mut once = Once::new(passing);
         if receivers > 1 {
             self.frames.clear();
@@ -129,11 +135,13 @@ impl Shard {
                 }
             }
         }
+        let cost = receivers + (fx.outbox.dirty() - dirty) * (FIRST_DELIVERY_COST - 1);
+        self.turn_cost_left = self.turn_cost_left.saturating_sub(cost);
     }
 
     /// Goes on with unfinished fan-outs, one slice.
     pub(super) fn continue_fan_outs(&mut self, fx: &mut Effects) {
-        let mut left = FAN_OUT_SLICE;
+        let mut left = TURN_COST_MAX;
         while let Some(mut fan_out) = self.fan_outs.unfinished.pop_front() {
             let passing = fan_out.message.view();
             if passing.expired(self.hub.now_ms) {
@@ -148,8 +156,8 @@ impl Shard {
             while let Some((_, walk)) = fan_out.walks.last_mut()
                 && left > 0
             {
-                let chunk = self.index.next_chunk(walk, left);
-                left -= chunk.len();
+                let dirty = fx.outbox.dirty();
+                let chunk = self.index.next_chunk(walk, left.div_ceil(FIRST_DELIVERY_COST));
                 if chunk.is_empty() {
                     fan_out.walks.pop();
                     continue;
@@ -157,6 +165,7 @@ impl Shard {
                 for subscriber in chunk {
                     self.hub.deliver(target(subscriber), &mut once, fx);
                 }
+                left = left.saturating_sub(chunk.len() + (fx.outbox.dirty() - dirty) * (FIRST_DELIVERY_COST - 1));
             }
             if !fan_out.walks.is_empty() {
                 self.fan_outs.unfinished.push_front(fan_out);

@@ -9,6 +9,9 @@ use ringmq_wire::{
     Ack, Cut, DecodeError, Frame, Packet, PacketType, ReasonCode, Version, cut, decode, encode_pingresp,
 };
 
+/// By how much the buffer of an incomplete packet grows at a time: each time all of it may have to be copied.
+const PARTIAL_GROWTH: usize = 4;
+
 impl Shard {
     pub(super) fn opened(&mut self, conn: ConnId, peer: SocketAddr, origin: Origin, fx: &mut Effects) {
         let (accepted, listener) = match origin {
@@ -68,6 +71,12 @@ impl Shard {
                         if more.is_empty() {
                             self.conns.get_mut(conn).expect("open").partial = Some(partial);
                             return;
+                        }
+                        // A large packet comes in many pieces. No more is claimed for it than a multiple of what has
+                        // come, whatever length it says it has.
+                        if partial.capacity() - partial.len() < more.len() {
+                            let claim = need.min((partial.len() + more.len()) * PARTIAL_GROWTH);
+                            partial.reserve_exact(claim - partial.len());
                         }
                         partial.extend_from_slice(more);
                         rest = after;

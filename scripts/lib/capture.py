@@ -4,10 +4,11 @@
 Usage: capture.py PORT SECONDS OUTPUT
 
 Records what passes between a broker on PORT and its clients until SECONDS have passed without a packet, and writes one
-JSON object: for PUBLISH packets with a payload of the generator's full header (24 bytes or more), how many went to the
-broker and from it, over which time, and the distribution of the time from when a message was due to when it was handed
-to its subscriber. The header has that time on the generator's clock; where that clock's zero lies is not told, so the
-promptest message of the run is taken to have been sent when it was due.
+JSON object: for PUBLISH packets with the generator's signed stamp (payloads of 32 bytes or more), how many went to the
+broker and from it, over which time, and the distribution of the time from when a message was due to when its last
+segment arrived at its subscriber. The stamp has the former by the host's monotonic clock, packets have the latter by the
+wall clock; what lies between the clocks is measured here, before and after, and a run in which the wall clock was set is
+an error.
 
 Packets are only queued while the run lasts and looked at afterwards, so that the observer takes no processor from the
 observed; the kernel's copying remains. Needs root. Absent: loss on the interface (loopback has none; a queue that
@@ -25,8 +26,11 @@ SO_TIMESTAMPNS, SO_RCVBUFFORCE, PACKET_STATISTICS, SOL_PACKET = 35, 33, 6, 263
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
 QUEUE_BYTES = 1 << 30
 PUBLISH = 3
-# Run 4, publisher 4, sequence number 8, when it was due 8: loadgen/src/payload.rs.
-HEADER = struct.Struct("<IIQQ")
+# Run 4, publisher 4, sequence number 8, when it was due 8, signature 4, mark of the clock 4: loadgen/src/payload/stamp.rs.
+HEADER = struct.Struct("<IIQQ4sI")
+SIGNATURE, UNMARKED = b"rmLG", 0
+# Clocks that differ by more than this before and after were set in between.
+STEP_NS = 10_000
 
 
 class Stream:
@@ -64,8 +68,17 @@ def packet_end(buffer: bytes, at: int) -> int | None:
     return None
 
 
-def header(packet: bytes) -> tuple[int, int, int, int] | None:
-    """The generator's header in a PUBLISH of MQTT 3.1.1; None if this is another packet."""
+def ahead_ns() -> int:
+    """What the wall clock is ahead of the monotonic one, by the reading of both that was least interrupted."""
+    readings = []
+    for _ in range(1000):
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        readings.append((after - before, wall - (before + after) // 2))
+    return min(readings)[1]
+
+
+def due_ns(packet: bytes) -> int | None:
+    """When the message in a PUBLISH of MQTT 3.1.1 was due; None if this is another packet."""
     if packet[0] >> 4 != PUBLISH:
         return None
     at = 1
@@ -73,7 +86,10 @@ def header(packet: bytes) -> tuple[int, int, int, int] | None:
         at += 1
     at += 1
     at += 2 + int.from_bytes(packet[at : at + 2], "big") + (2 if packet[0] & 6 else 0)
-    return HEADER.unpack_from(packet, at) if len(packet) >= at + HEADER.size else None
+    if len(packet) < at + HEADER.size:
+        return None
+    _, _, _, due, signature, mark = HEADER.unpack_from(packet, at)
+    return due if signature == SIGNATURE and mark != UNMARKED else None
 
 
 def percentile(values: list[int], share: float) -> int:
@@ -86,14 +102,14 @@ def main() -> None:
     tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, QUEUE_BYTES)
     tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     tap.bind(("lo", ETH_P_ALL))
+    ahead = ahead_ns()
     print("capturing", flush=True)
     # The caller says when the run is over, by closing the standard input.
     sys.stdin.read()
     tap.settimeout(patience)
     streams: dict[tuple[int, bool], Stream] = {}
-    sent, handed = array("q"), array("q")
-    first_ns = last_ns = 0
-    latencies: list[int] = []
+    published, first_ns, last_ns = 0, 0, 0
+    latencies = array("q")
     while True:
         try:
             data, ancillary, _, address = tap.recvmsg(1 << 17, 64)
@@ -113,24 +129,24 @@ def main() -> None:
         from_broker = source == port
         client = target if from_broker else source
         for packet in streams.setdefault((client, from_broker), Stream()).add(sequence, payload):
-            if (of := header(packet)) is None:
+            if (due := due_ns(packet)) is None:
                 continue
             if from_broker:
-                latencies.append(now - of[3])
+                latencies.append(now - ahead - due)
                 first_ns, last_ns = first_ns or now, now
-                handed.append(now)
             else:
-                sent.append(now - of[3])
+                published += 1
     dropped = struct.unpack("II", tap.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
-    if dropped or not sent:
-        raise SystemExit(f"{dropped} packets did not fit into the queue, {len(sent)} messages were seen")
-    zero = min(sent)
-    latencies = sorted(value - zero for value in latencies)
+    if dropped or not published or not latencies:
+        raise SystemExit(f"{dropped} packets did not fit into the queue, {published} messages were seen")
+    if abs(ahead_ns() - ahead) > STEP_NS:
+        raise SystemExit("the wall clock was set: nothing can be said of this run")
+    ordered = sorted(latencies)
     report = {
-        "published": len(sent),
-        "handed_over": len(handed),
+        "published": published,
+        "handed_over": len(latencies),
         "seconds": (last_ns - first_ns) / 1e9,
-        "latency_us": {name: percentile(latencies, share) / 1000 for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))},
+        "latency_us": {name: percentile(ordered, share) / 1000 for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))},
     }
     with open(output, "w") as file:
         json.dump(report, file)

@@ -150,6 +150,21 @@ def middle(values, digits):
     return number(statistics.median(present), digits) if present else "-"
 
 
+def print_latencies(runs, servers):
+    """Of the scenarios at a given rate: in a closed loop a faster server has more messages under way, not later ones."""
+    fields = ("p50_us", "p99_us", "p999_us", "max_us")
+    rows = []
+    for scenario in dict.fromkeys(run["label"] for run in runs):
+        for server in servers:
+            of = [run for run in runs if run["label"] == scenario and run["server"] == server]
+            if of and of[0]["scenario"]["rate"]:
+                rows.append([scenario, server, *(middle([latency(run, field) for run in of], 0) for field in fields)])
+    if rows:
+        print_table(["scenario", "server", "p50 us", "p99 us", "p99.9 us", "max us"], rows)
+        print("latency of delivery from when a message was due, medians of the rounds")
+        print()
+
+
 def compare(options):
     runs = lines()
     rows = []
@@ -192,6 +207,8 @@ def compare(options):
         "to the better floor of the same round; segments, calls, ring, wake-ups: TCP segments, system calls, io_uring\n"
         "requests and sleeps of the server per delivered message; ! : a run failed its checks"
     )
+    print()
+    print_latencies(runs, options.servers)
     peers = {run["server"]: run["build"]["peer"] for run in runs if "peer" in run.get("build", {})}
     for server, about in peers.items():
         print(f"{server}: {about}")

@@ -7,15 +7,28 @@ scenarios() {
 p2p-q0-w16: p2p --pairs 100 --qos 0 --window 16
 p2p-q1-w16: p2p --pairs 100 --qos 1 --window 16
 p2p-q2-w16: p2p --pairs 100 --qos 2 --window 16
+p2p-q0-16B-w16: p2p --pairs 100 --qos 0 --size 16 --window 16
 p2p-q0-256B-w16: p2p --pairs 100 --qos 0 --size 256 --window 16
+p2p-q1-256B-w16: p2p --pairs 100 --qos 1 --size 256 --window 16
 p2p-q0-w1: p2p --pairs 100 --qos 0 --window 1
 p2p-q1-w1: p2p --pairs 100 --qos 1 --window 1
+p2p-q2-w1: p2p --pairs 100 --qos 2 --window 1
+p2p1K-q0-w16: p2p --pairs 1000 --qos 0 --window 16
+p2p1K-q1-w16: p2p --pairs 1000 --qos 1 --window 16
+p2p1K-q0-w1: p2p --pairs 1000 --qos 0 --window 1
+p2p-64K-w1: p2p --pairs 20 --qos 0 --size 65536 --window 1
+p2p-1M-w1: p2p --pairs 20 --qos 0 --size 1000000 --window 1
+p2p-q0-10k: p2p --pairs 100 --qos 0 --rate 10000
 p2p-q1-10k: p2p --pairs 100 --qos 1 --rate 10000
+p2p-q0-50k: p2p --pairs 100 --qos 0 --rate 50000
+p2p-q1-50k: p2p --pairs 100 --qos 1 --rate 50000
 fanin-q0-w4: fanin --publishers 500 --subscribers 5 --qos 0 --window 4
+fanin-q1-w4: fanin --publishers 500 --subscribers 5 --qos 1 --window 4
 share-q1-w4: fanin --publishers 500 --subscribers 5 --share workers --qos 1 --window 4
 fanout-q0-w8: fanout --publishers 1 --subscribers 1000 --qos 0 --window 8
 fanout-q1-w8: fanout --publishers 1 --subscribers 1000 --qos 1 --window 8
 fanout-q0-w1: fanout --publishers 1 --subscribers 1000 --qos 0 --window 1
+fanout5-q0-w8: fanout --publishers 5 --subscribers 1000 --qos 0 --window 8
 conn: conn --clients 5000
 basic-conn-10K: run conn-tcp-10K-100 --connect-rate 5000
 basic-p2p-1K: run p2p-1K-1K-1K-1K

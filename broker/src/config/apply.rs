@@ -6,10 +6,11 @@ use super::error::{Origin, Problem, Problems};
 use super::hocon::{self, Node, Object, Value};
 use super::keys::{Found, KEYS, Key, NAME, Target, find};
 use super::kind::Kind;
+use super::listeners::names_listener;
 use super::skipped::Skipped;
 use super::values::{self, Given, GivenByKey, Row};
 use super::zones::{self, DEFAULT_ZONE};
-use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, overrides, suggest};
+use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, overrides, places, suggest};
 use crate::sys;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -84,6 +85,16 @@ pub(crate) fn load(layers: &Layers) -> Result<Loaded, Problems> {
         full.errors.push(problem.with_help("that file is found through it; set it in the file of --config"));
     }
     full.finish()
+}
+
+/// Where a broker with these layers keeps its data. What was changed at run time, and whether all fits together, does
+/// not matter for that.
+///
+/// # Errors
+/// All that is wrong with single values.
+pub(crate) fn data_dir(layers: &Layers) -> Result<PathBuf, Problems> {
+    let loader = read(layers, None);
+    if loader.errors.is_empty() { Ok(loader.config.data_dir) } else { Err(Problems(loader.errors)) }
 }
 
 /// What follows from `current` and one more value.
@@ -165,9 +176,10 @@ impl Loader {
         let (console, file) = match (name, value) {
             ("EMQX_DEFAULT_LOG_HANDLER", "console") => ("true", "false"),
             ("EMQX_DEFAULT_LOG_HANDLER", "file") => ("false", "true"),
+            ("EMQX_DEFAULT_LOG_HANDLER", "both") => ("true", "true"),
             ("EMQX_DEFAULT_LOG_HANDLER", other) => {
                 let problem = Problem::at(&origin, format!("`{}` is no handler of the log", other.escape_debug()));
-                self.warnings.push(problem.with_help("allowed: console or file"));
+                self.warnings.push(problem.with_help("allowed: console, file or both"));
                 return;
             }
             _ => return,
@@ -191,7 +203,10 @@ impl Loader {
     /// A value that does not come from a file.
     fn outside(&mut self, path: &[String], value: &str, origin: &Origin, strictness: Strictness) {
         match environment::value(value) {
-            Ok(node) => self.node(&mut path.to_vec(), &node, origin, Some(origin), strictness),
+            Ok(node) => {
+                let (mut path, node) = places::into_list(path, node);
+                self.node(&mut path, &node, origin, Some(origin), strictness);
+            }
             Err(error) => {
                 let problem = Problem::at(origin, format!("{}: {}", path.join("."), error.message));
                 self.errors.push(Problem { help: error.help, ..problem });
@@ -217,11 +232,15 @@ impl Loader {
         fixed: Option<&Origin>,
         strictness: Strictness,
     ) {
+        emqx::rename(path);
         match (find(path), &node.value) {
             (Found::Key(key, _), Value::Null) => self.text(path, key.default, origin),
             (Found::Key(_, _), Value::Text(text)) => self.text(path, text, origin),
             (Found::Key(key, _), Value::Object(table)) if matches!(key.kind, Kind::Table { .. }) => {
                 self.table(path, table, origin);
+            }
+            (Found::Key(key, _), Value::Object(object)) if places::are_places(&key.kind, object) => {
+                self.places(path, object, origin, fixed, strictness);
             }
             (Found::Key(key, _), Value::List(items)) if matches!(key.kind, Kind::List { .. }) => {
                 self.list(path, items, origin, fixed);
@@ -243,6 +262,9 @@ impl Loader {
                 self.object(object, path, fixed, strictness);
             }
             (Found::Group, Value::Null) => {}
+            (Found::Group, Value::Text(text)) if text == emqx::DELETED && names_listener(path) => {
+                self.delete_listener(&path[2]);
+            }
             (Found::Group, other) => {
                 let name = path.join(".");
                 let problem = Problem::at(origin, format!("{name} is a group of keys, not {}", other.kind()));
@@ -257,15 +279,23 @@ impl Loader {
         let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
         let mut target = Target { config: &mut self.config, name };
         let full = path.join(".");
-        if let Err(why) = key.kind.parse_into(text, &mut target) {
-            let problem = Problem::at(origin, format!("{full}: `{}` {why}", text.escape_debug()));
-            self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
-            return;
-        }
+        let expanded = match key.kind {
+            Kind::Path(_) => environment::expanded(text, &|name| std::env::var(name).ok()),
+            _ => Ok(text.into()),
+        };
+        let parsed = expanded.and_then(|text| key.kind.parse_into(&text, &mut target).map(|()| text));
+        let text = match parsed {
+            Ok(text) => text,
+            Err(why) => {
+                let problem = Problem::at(origin, format!("{full}: `{}` {why}", text.escape_debug()));
+                self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
+                return;
+            }
+        };
         if key.one_for_all {
-            self.check_shared(key, &full, text, origin);
+            self.check_shared(key, &full, &text, origin);
         }
-        let text = values::written_for(&key.kind, text);
+        let text = values::written_for(&key.kind, &text);
         self.given.insert(full, Given { text, origin: origin.clone() });
     }
 

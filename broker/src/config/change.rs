@@ -9,7 +9,7 @@ use super::error::{Origin, Problem, Problems};
 use super::hocon::Node;
 use super::keys::{Found, find};
 use super::zones::{self, without_zone};
-use super::{apply, environment, overrides};
+use super::{apply, emqx, environment, overrides, places};
 use std::path::Path;
 
 /// Roots of keys that can change at run time.
@@ -67,9 +67,12 @@ impl Change {
 /// The key is not known, is fixed by a stronger layer or until the next start, or the value is not allowed.
 pub(crate) fn change(current: &Loaded, key: &str, value: &str, file: &Path) -> Result<Change, Problems> {
     let origin = Origin::Changed(file.display().to_string());
-    let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
-    let key = path.join(".");
-    if let Found::Key(..) | Found::ZoneKey = find(&path) {
+    let mut path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+    emqx::rename(&mut path);
+    // A place of a list can change if the list can.
+    let known = places::list_of(&path);
+    let key = known.join(".");
+    if let Found::Key(..) | Found::ZoneKey = find(known) {
         if !at_run_time(&key) {
             let problem = Problem::new(format!("{key} cannot change while the broker runs"));
             return Err(problem.with_help("set it in the file of --config and start again").into());
@@ -78,7 +81,7 @@ pub(crate) fn change(current: &Loaded, key: &str, value: &str, file: &Path) -> R
             let problem = Problem::at(fixed, format!("{key} is fixed from outside, which wins over every file"));
             return Err(problem.with_help("remove it there and start again").into());
         }
-    } else if let Found::Group = find(&path) {
+    } else if let Found::Group = find(known) {
         let problem = Problem::new(format!("{key} is a group of keys"));
         return Err(problem.with_help("give one key, for example mqtt.max_inflight").into());
     }
@@ -88,9 +91,31 @@ pub(crate) fn change(current: &Loaded, key: &str, value: &str, file: &Path) -> R
         let help = "connected clients were told the present limit; set it in the file of --config and start again";
         return Err(problem.with_help(help).into());
     }
-    let node = environment::value(value).map_err(Problem::from)?;
+    // A list is kept as a whole: a place means nothing where the list below it is another.
+    let whole = changed.given.get(&key).filter(|_| known.len() < path.len()).map(|given| given.text.clone());
+    let node = environment::value(whole.as_deref().unwrap_or(value)).map_err(Problem::from)?;
     changed.warnings.clear();
-    Ok(Change { loaded: changed, path, node })
+    Ok(Change { loaded: changed, path: known.to_vec(), node })
+}
+
+/// The configuration without a listener; `file` is where that would be kept, in EMQX's words.
+///
+/// # Errors
+/// It is fixed by a stronger layer, or the only one.
+pub(crate) fn delete_listener(current: &Loaded, name: &str, file: &Path) -> Result<Change, Problems> {
+    let path = ["listeners", "tcp", name].map(str::to_owned);
+    let options = format!("{}.", path.join("."));
+    for (key, given) in current.given.iter().filter(|(key, _)| key.starts_with(&options)) {
+        if let fixed @ (Origin::Variable(_) | Origin::Flag(_)) = &given.origin {
+            let problem = Problem::at(fixed, format!("{key} is fixed from outside, which wins over every file"));
+            return Err(problem.with_help("remove it there and start again").into());
+        }
+    }
+    let origin = Origin::Changed(file.display().to_string());
+    let mut loaded = apply::with(current, &path, emqx::DELETED, &origin)?;
+    let node = environment::value(emqx::DELETED).map_err(Problem::from)?;
+    loaded.warnings.clear();
+    Ok(Change { loaded, path: path.to_vec(), node })
 }
 
 /// A change that is kept.
@@ -166,6 +191,29 @@ mod tests {
         assert_eq!((next.config.settings.max_inflight, next.config.settings.max_awaiting_rel), (9, 3));
         let fixed = set(&next, "mqtt.max_inflight", "2", &file).expect_err("fixed").0[0].to_string();
         assert!(fixed.contains("wins over every file\n  --> environment variable EMQX_MQTT__MAX_INFLIGHT"), "{fixed}");
+    }
+
+    #[test]
+    fn a_listener_that_is_deleted_stays_away_until_it_is_set_again() {
+        let dir = Dir::new("deleted");
+        dir.write("r.conf", "listeners.tcp { a { bind = 1884, max_connections = 5 }, b.bind = 1885 }");
+        let (file, layers) = (overrides::path(&dir.path("data")), layers(&dir));
+        let names = |loaded: &Loaded| loaded.config.listeners.keys().cloned().collect::<Vec<_>>().join(" ");
+        let loaded = load(&layers).expect("right");
+        let change = delete_listener(&loaded, "a", &file).expect("there are others");
+        change.keep(&file).expect("written");
+        assert_eq!(names(&change.loaded), "b default");
+        assert_eq!(names(&load(&layers).expect("right")), "b default");
+        let again = set(&change.loaded, "listeners.tcp.a.bind", "1886", &file).expect("changed");
+        assert_eq!((names(&again).as_str(), again.config.listeners["a"].max_connections), ("a b default", 0));
+        let without_b = delete_listener(&loaded, "b", &file).expect("there are others").loaded;
+        let last =
+            delete_listener(&delete_listener(&without_b, "a", &file).expect("one more").loaded, "default", &file);
+        assert!(last.expect_err("the last").0[0].to_string().contains("no listener is enabled"));
+        let mut fixed = layers;
+        fixed.variables = vec![("EMQX_LISTENERS__TCP__B__BIND".to_owned(), "1887".to_owned())];
+        let refused = delete_listener(&load(&fixed).expect("right"), "b", &file).expect_err("fixed");
+        assert!(refused.0[0].to_string().contains("listeners.tcp.b.bind is fixed from outside"));
     }
 
     #[test]

@@ -41,6 +41,7 @@ const ROOTS: &[&str] = &[
 /// Keys and groups of which ringmq has neighbours. A `*` stands for any one element.
 const KEYS: &[&str] = &[
     "alarm.actions",
+    "broker.shared_subscription_group.*.initial_sticky_pick",
     "listeners.quic",
     "listeners.ssl",
     "listeners.ws",
@@ -54,6 +55,7 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.tcp_options.high_watermark",
     "listeners.tcp.*.tcp_options.keepalive",
     "listeners.tcp.*.tcp_options.nodelay",
+    "listeners.tcp.*.tcp_options.nolinger",
     "listeners.tcp.*.tcp_options.recbuf",
     "listeners.tcp.*.tcp_options.send_timeout_close",
     "listeners.tcp.*.tcp_options.sndbuf",
@@ -81,6 +83,7 @@ const KEYS: &[&str] = &[
     "retainer.backend.enable",
     "retainer.backend.storage_type",
     "retainer.backend.type",
+    "retainer.external_backends",
     "retainer.flow_control",
     "retainer.max_publish_rate",
     "retainer.msg_expiry_interval_override",
@@ -92,25 +95,39 @@ const KEYS: &[&str] = &[
 ];
 
 /// Keys and groups that tune parts of EMQX which ringmq is not made of: the Erlang machine, its distribution, its pools
-/// of processes, its licence and its reports to its makers.
+/// of processes, its licence and its reports to its makers; and keys that EMQX itself reads no more.
 const NEVER: &[&str] = &[
     "broker.enable_session_registry",
     "broker.perf",
+    "broker.route_batch_clean",
     "broker.routing",
     "broker.session_history_retain",
     "broker.session_locking_strategy",
     "broker.shared_dispatch_ack_enabled",
+    "broker.shared_subscription_strategy",
     "force_gc",
     "license",
     "listeners.tcp.*.acceptors",
     "listeners.tcp.*.tcp_options.active_n",
     "listeners.tcp.*.tcp_options.buffer",
     "listeners.tcp.*.tcp_options.reuseaddr",
+    "log.*.burst_limit",
+    "log.*.chars_limit",
+    "log.*.drop_mode_qlen",
+    "log.*.flush_qlen",
+    "log.*.max_depth",
+    "log.*.overload_kill",
+    "log.*.single_line",
+    "log.*.supervisor_reports",
+    "log.*.sync_mode_qlen",
+    "log.*.with_mfa",
+    "mqtt.keepalive_backoff",
     "node.applications",
     "node.backtrace_depth",
     "node.broker_pool_size",
     "node.channel_cleanup_batch_size",
     "node.client_process_pool_size",
+    "node.cluster_call",
     "node.cookie",
     "node.crash_dump_bytes",
     "node.crash_dump_file",
@@ -136,11 +153,43 @@ const NEVER: &[&str] = &[
     "retainer.msg_clear_interval",
     "retainer.msg_clear_limit",
     "rpc",
+    "sysmon.broker_pool_mailbox_size_alarm_threshold",
+    "sysmon.mnesia_tm_mailbox_size_alarm_threshold",
     "sysmon.top",
     "sysmon.vm",
     "telemetry",
     "zones.*.force_gc",
 ];
+
+/// Older names that EMQX still takes, and what the last element of their path is called now.
+const ALIASES: &[(&str, &str)] = &[
+    ("force_shutdown.max_message_queue_len", "max_mailbox_size"),
+    ("listeners.tcp.*.enabled", "enable"),
+    ("log.console_handler", "console"),
+    ("log.console.format", "formatter"),
+    ("log.file.format", "formatter"),
+    ("log.file.max_size", "rotation_size"),
+    ("log.file.to", "path"),
+    ("retainer.deliver_rate", "delivery_rate"),
+];
+
+/// What EMQX has in the place of a listener that was deleted while it ran, below one that the file brings.
+pub(super) const DELETED: &str = "marked_for_deletion";
+
+/// Puts the name that a key has now in the place of an older one.
+pub(super) fn rename(path: &mut [String]) {
+    let in_zone = path.first().is_some_and(|root| root == zones::ROOT);
+    let path = if in_zone { path.get_mut(2..).unwrap_or_default() } else { path };
+    let named = |key: &str| {
+        let mut given = path.iter();
+        key.split('.').all(|element| given.next().is_some_and(|given| element == "*" || element == given))
+            && given.next().is_none()
+    };
+    let name = ALIASES.iter().find(|(key, _)| named(key)).map(|(_, name)| *name);
+    if let (Some(name), Some(last)) = (name, path.last_mut()) {
+        name.clone_into(last);
+    }
+}
 
 /// What is to be said of a setting of EMQX that is not in our table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! begins like HOCON (a quote, a brace, a bracket) is read as HOCON; any other text is taken as it is.
 
 use super::hocon::{self, Node, Value};
+use std::borrow::Cow;
 
 /// Prefixes, the weaker first.
 const PREFIXES: [&str; 2] = ["EMQX_", "RINGMQ_"];
@@ -48,6 +49,24 @@ pub(crate) fn value(text: &str) -> Result<Node, hocon::Error> {
     }
 }
 
+/// Directories that EMQX's own scripts name by a variable, and where they are if it is not set.
+const DIRECTORIES: [(&str, &str); 3] = [("EMQX_ETC_DIR", "etc"), ("EMQX_LOG_DIR", "log"), ("EMQX_DATA_DIR", "data")];
+
+/// A path with a variable at its beginning filled in: `${HOME}/log`, `$HOME/log`.
+///
+/// # Errors
+/// The variable is not set, as the end of a sentence that begins with the path.
+pub(super) fn expanded<'a>(path: &'a str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Cow<'a, str>, String> {
+    let Some(rest) = path.strip_prefix('$') else { return Ok(Cow::Borrowed(path)) };
+    let (name, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let name = name.trim_start_matches('{').trim_end_matches('}');
+    let usual = || DIRECTORIES.iter().find(|(known, _)| *known == name).map(|(_, directory)| (*directory).to_owned());
+    match variable(name).filter(|value| !value.is_empty()).or_else(usual) {
+        Some(directory) => Ok(Cow::Owned(directory + below)),
+        None => Err(format!("begins with the environment variable {}, which is not set", name.escape_debug())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +84,17 @@ mod tests {
         let found: Vec<(String, String)> = found.into_iter().map(|(path, _, value)| (path.join("."), value)).collect();
         let expected = [("mqtt.max_inflight", "8"), ("mqtt.max_inflight", "7"), ("ringmq.shards", "2")];
         assert_eq!(found, expected.map(|(path, value)| (path.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn paths_may_begin_with_a_variable() {
+        let variable = |name: &str| (name == "HOME").then(|| "/home/user".to_owned());
+        let filled = |path: &str| expanded(path, &variable).map(Cow::into_owned);
+        assert_eq!(filled("${HOME}/log/x"), Ok("/home/user/log/x".to_owned()));
+        assert_eq!(filled("$HOME"), Ok("/home/user".to_owned()));
+        assert_eq!(filled("a/$HOME"), Ok("a/$HOME".to_owned()));
+        assert_eq!(filled("${EMQX_LOG_DIR}/emqx.log"), Ok("log/emqx.log".to_owned()));
+        assert!(filled("${NOWHERE}/x").is_err_and(|why| why.contains("variable NOWHERE, which is not set")));
     }
 
     #[test]

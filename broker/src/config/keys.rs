@@ -4,7 +4,7 @@
 //! path stands for any one path element.
 
 use super::kind::Kind;
-use super::listeners::{ACCESS_RULES_MAX, access_rule};
+use super::listeners::{ACCESS_RULES_MAX, add_access_rules};
 use super::{Config, Listener, records, zones};
 use crate::log::{Formatter, Level, TimestampFormat};
 use crate::trace::PayloadEncode;
@@ -223,13 +223,11 @@ pub(crate) static KEYS: &[Key] = &[
             example: "[\"allow 10.0.0.0/8\", \"deny all\"]",
             max: ACCESS_RULES_MAX,
             clear: |t| t.listener().access_rules.clear(),
-            push: |t, text| {
-                t.listener().access_rules.push(access_rule(text)?);
-                Ok(())
-            },
+            push: |t, text| add_access_rules(&mut t.listener().access_rules, text),
         },
         "Who may connect, by address: `allow` or `deny` and an address, a network, or `all`. The first rule that matches \
-         decides; without one, everybody may. Others are closed at once.",
+         decides; without one, everybody may. Others are closed at once. A text may hold several rules, with commas \
+         between them.",
     ),
     key(
         "mqtt.max_packet_size",
@@ -328,7 +326,7 @@ pub(crate) static KEYS: &[Key] = &[
         "1.5",
         Kind::Permille {
             min: 1000,
-            max: 100_000,
+            max: 65_535_000,
             set: |t, permille| t.config.settings.keepalive_multiplier_permille = permille,
         },
         "A client that is silent for this many keep alive intervals is disconnected.",
@@ -336,7 +334,12 @@ pub(crate) static KEYS: &[Key] = &[
     key(
         "mqtt.idle_timeout",
         "15s",
-        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.idle_timeout = span },
+        Kind::DurationOrInfinity {
+            min: SECOND,
+            max: DAY,
+            // No process runs as long.
+            set: |t, span| t.config.settings.idle_timeout = span.unwrap_or(INTERVAL_MAX),
+        },
         "Time for a new connection to send its CONNECT.",
     ),
     key(
@@ -408,7 +411,11 @@ pub(crate) static KEYS: &[Key] = &[
     key(
         "mqtt.retry_interval",
         "infinity",
-        Kind::DurationOrInfinity { min: SECOND, max: DAY, set: |t, span| t.config.settings.retry_interval = span },
+        Kind::DurationOrInfinity {
+            min: SECOND,
+            max: INTERVAL_MAX,
+            set: |t, span| t.config.settings.retry_interval = span,
+        },
         "How long to wait for an acknowledgement before sending again on the same connection.",
     ),
     key(
@@ -425,7 +432,7 @@ pub(crate) static KEYS: &[Key] = &[
     key(
         "mqtt.await_rel_timeout",
         "300s",
-        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.await_rel_timeout = span },
+        Kind::Duration { min: SECOND, max: INTERVAL_MAX, set: |t, span| t.config.settings.await_rel_timeout = span },
         "How long to wait for that release.",
     ),
     key(
@@ -752,7 +759,7 @@ pub(crate) static KEYS: &[Key] = &[
     key(
         "sysmon.os.mem_check_interval",
         "1m",
-        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.sysmon.mem_check_interval = span },
+        Kind::DurationOrDisabled { min: SECOND, max: DAY, set: |t, span| t.config.sysmon.mem_check_interval = span },
         "How often the use of memory is measured.",
     ),
     key(
@@ -770,7 +777,7 @@ pub(crate) static KEYS: &[Key] = &[
     key(
         "banned.bootstrap_file",
         "",
-        Kind::Text(|t, text| t.config.banned_bootstrap_file = (!text.is_empty()).then(|| text.into())),
+        Kind::Path(|t, text| t.config.banned_bootstrap_file = (!text.is_empty()).then(|| text.into())),
         "File of comma-separated values with bans to begin with; it is read only where there is no ban yet. Its first \
          line names the columns: `as` and `who`, and perhaps `by`, `reason`, `at`, `until`. Empty is none.",
     ),
@@ -820,7 +827,7 @@ pub(crate) static KEYS: &[Key] = &[
     key(
         "log.file.path",
         "log/ringmq.log",
-        Kind::Text(|t, text| t.config.log.file.path = text.into()),
+        Kind::Path(|t, text| t.config.log.file.path = text.into()),
         "The file. Its directory is made if missing; a relative path starts at the working directory.",
     ),
     key(
@@ -924,7 +931,7 @@ pub(crate) static KEYS: &[Key] = &[
     key(
         "node.data_dir",
         "data",
-        Kind::Text(|t, text| t.config.data_dir = text.into()),
+        Kind::Path(|t, text| t.config.data_dir = text.into()),
         "Where the broker keeps its data. Made if missing; a relative path starts at the working directory.",
     ),
     key(

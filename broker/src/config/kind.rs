@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     },
     /// Any text.
     Text(fn(&mut Target<'_>, &str)),
+    /// The path of a file or directory; it may begin with an environment variable.
+    Path(fn(&mut Target<'_>, &str)),
     /// An address and port to listen on.
     Address(fn(&mut Target<'_>, SocketAddr)),
     /// An address and port to listen on, or `disabled`.
@@ -91,9 +93,8 @@ impl Kind {
                 set(target, u32::try_from(permille).map_err(|_| "is too large".to_owned())?);
             }
             Self::Percent { min, max, set } => {
-                let number = text.strip_suffix('%').ok_or("is not a percentage such as 80%")?;
                 let write = |value: u64| format!("{value}%");
-                let percent = in_range(integer(number)?, u64::from(min), u64::from(max), &write)?;
+                let percent = in_range(percent(text)?, u64::from(min), u64::from(max), &write)?;
                 set(target, u8::try_from(percent).map_err(|_| "is too large".to_owned())?);
             }
             Self::Rate(set) => set(target, rate(text)?),
@@ -123,8 +124,8 @@ impl Kind {
             Self::List { clear, .. } if text == "[]" => clear(target),
             Self::Texts { clear, .. } if text == "[]" => clear(target),
             Self::List { .. } | Self::Texts { .. } => return Err("is no list".to_owned()),
-            Self::Text(set) if text.len() <= TEXT_BYTES_MAX => set(target, text),
-            Self::Text(_) => return Err(format!("is longer than {TEXT_BYTES_MAX} bytes")),
+            Self::Text(set) | Self::Path(set) if text.len() <= TEXT_BYTES_MAX => set(target, text),
+            Self::Text(_) | Self::Path(_) => return Err(format!("is longer than {TEXT_BYTES_MAX} bytes")),
             Self::Address(set) => set(target, address(text)?),
             Self::AddressOrDisabled(set) => {
                 set(target, if text == "disabled" { None } else { Some(address(text)?) });
@@ -201,6 +202,7 @@ impl Kind {
             Self::List { fields, .. } => format!("a list of records with {}", fields.join(", ")),
             Self::Texts { example, .. } => format!("a list of texts such as {example}"),
             Self::Text(_) => "text".to_owned(),
+            Self::Path(_) => "a path such as data or ${HOME}/data".to_owned(),
             Self::Address(_) => "an address and port such as 0.0.0.0:1883 or [::]:1883, or a port alone".to_owned(),
             Self::AddressOrDisabled(_) => {
                 "an address and port such as 127.0.0.1:18083, or a port alone, or disabled".to_owned()
@@ -252,13 +254,36 @@ fn decimal(permille: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// `80%`, or `0.8` as EMQX takes it too.
+fn percent(text: &str) -> Result<u64, String> {
+    if let Some(number) = text.strip_suffix('%') {
+        return integer(number);
+    }
+    let permille = permille(text).ok().filter(|permille| text.contains('.') && permille.is_multiple_of(10));
+    permille.map(|permille| permille / 10).ok_or_else(|| "is not a percentage such as 80%".to_owned())
+}
+
+/// So many a second; measured over a longer time, at least one a second.
 fn rate(text: &str) -> Result<u32, String> {
     if text == "infinity" {
         return Ok(0);
     }
-    let number = text.strip_suffix("/s").unwrap_or(text);
-    let value = integer(number).map_err(|_| "is not a rate such as 100/s".to_owned())?;
+    let wrong = || "is not a rate such as 100/s".to_owned();
+    let (amount, period) = text.split_once('/').unwrap_or((text, "s"));
+    let amount = integer(amount.trim_end()).map_err(|_| wrong())?;
+    let period = span_of_rate(period).map_err(|_| wrong())?;
+    if amount == 0 {
+        return Ok(0);
+    }
+    let value = amount.checked_div(period.as_secs()).filter(|value| *value > 0).ok_or("is less than one a second")?;
     u32::try_from(value).map_err(|_| "is too large".to_owned())
+}
+
+/// What follows the `/` of a rate: a time, or a unit alone, which is one of it.
+fn span_of_rate(text: &str) -> Result<Duration, String> {
+    let text = text.trim_start();
+    let one = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    span(&if one { format!("1{text}") } else { text.to_owned() })
 }
 
 /// Longest time that a rate is measured over.
@@ -267,19 +292,17 @@ const BUDGET_PERIOD_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Most of a rate.
 const BUDGET_AMOUNT_MAX: u64 = 1 << 50;
 
-/// `1000/s`, `1000/10s` or `1MB/s`.
+/// `1000/s`, `1000/10s` or `1MB/s`; without a time it is a second, as in EMQX.
 fn budget(text: &str, bytes: bool) -> Result<Option<Rate>, String> {
     if text == "infinity" {
         return Ok(None);
     }
     let example = if bytes { "1MB/s or 10MB/1m" } else { "100/s or 1000/10s" };
     let wrong = || format!("is not a rate such as {example}");
-    let (amount, period) = text.split_once('/').ok_or_else(wrong)?;
-    let (amount, period) = (amount.trim_end(), period.trim_start());
+    let (amount, period) = text.split_once('/').unwrap_or((text, "s"));
+    let amount = amount.trim_end();
     let amount = if bytes { size(amount) } else { integer(amount) }.map_err(|_| wrong())?;
-    // A unit alone is one of it.
-    let one = period.starts_with(|c: char| c.is_ascii_alphabetic());
-    let period = span(&if one { format!("1{period}") } else { period.to_owned() }).map_err(|_| wrong())?;
+    let period = span_of_rate(period).map_err(|_| wrong())?;
     if period < Duration::from_secs(1) || period > BUDGET_PERIOD_MAX {
         return Err("is measured over less than 1s or more than 30d".to_owned());
     }
@@ -413,7 +436,11 @@ mod tests {
         assert!(permille("1.").is_err() && permille("1.2345").is_err() && permille("x").is_err());
         assert_eq!(rate("100/s"), Ok(100));
         assert_eq!(rate("infinity"), Ok(0));
-        assert!(rate("100/h").is_err());
+        assert_eq!([rate("100"), rate("1000/10s"), rate("600/m"), rate("0/s")], [Ok(100), Ok(100), Ok(10), Ok(0)]);
+        assert_eq!(rate("100/h"), Err("is less than one a second".to_owned()));
+        assert!(rate("100/").is_err() && rate("x/s").is_err() && rate("100/10ms").is_err());
+        assert_eq!([percent("80%"), percent("0.8"), percent("0.05"), percent("1.0")], [Ok(80), Ok(80), Ok(5), Ok(100)]);
+        assert!(percent("80").is_err() && percent("0.805").is_err() && percent("%").is_err());
     }
 
     #[test]
@@ -425,10 +452,13 @@ mod tests {
         assert_eq!(count("1000/10s"), Ok(Rate::new(1000, 10 * SECOND)));
         assert_eq!(count("7/1h"), Ok(Rate::new(7, 3600 * SECOND)));
         assert_eq!(count("1000 / m"), Ok(Rate::new(1000, 60 * SECOND)));
+        assert_eq!(count("100"), Ok(Rate::new(100, SECOND)));
+        assert_eq!(count("100/10S"), Ok(Rate::new(100, 10 * SECOND)));
+        assert_eq!(budget("10MB", true), Ok(Rate::new(10 << 20, SECOND)));
         assert_eq!(budget("10MB/1m", true), Ok(Rate::new(10 << 20, 60 * SECOND)));
         assert_eq!(budget("100/d", true), Ok(Rate::new(100, 86_400 * SECOND)));
         assert_eq!(count("0/s"), Err("would let nothing pass".to_owned()));
-        for wrong in ["", "100", "/s", "100/", "1KB/s", "-1/s", "1/x", "1/0s", "1/1ms", "1/60d", "1/s/s"] {
+        for wrong in ["", "/s", "100/", "1KB/s", "-1/s", "1/x", "1/0s", "1/1ms", "1/60d", "1/s/s"] {
             assert!(count(wrong).is_err(), "{wrong}");
         }
     }

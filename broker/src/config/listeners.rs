@@ -70,8 +70,24 @@ impl ListenerLimits {
     }
 }
 
+/// True for the path of one listener as a whole.
+pub(super) fn names_listener(path: &[String]) -> bool {
+    matches!(path, [root, kind, _] if root == "listeners" && kind == "tcp")
+}
+
+/// Adds the rules of a text: one, or several with commas between them.
+pub(super) fn add_access_rules(rules: &mut Vec<AccessRule>, text: &str) -> Result<(), String> {
+    for rule in text.split(',') {
+        if rules.len() >= ACCESS_RULES_MAX {
+            return Err(format!("is one rule more than {ACCESS_RULES_MAX}"));
+        }
+        rules.push(access_rule(rule)?);
+    }
+    Ok(())
+}
+
 /// Reads a rule such as `allow all`, `deny 192.168.0.0/16` or `allow ::1`.
-pub(super) fn access_rule(text: &str) -> Result<AccessRule, String> {
+fn access_rule(text: &str) -> Result<AccessRule, String> {
     let mut words = text.split_whitespace();
     let (verb, whom, rest) = (words.next(), words.next(), words.next());
     let allow = match verb {
@@ -97,6 +113,13 @@ pub(super) fn access_rule(text: &str) -> Result<AccessRule, String> {
 }
 
 impl Loader {
+    /// Takes a listener out, with all that stronger layers have not given it again.
+    pub(super) fn delete_listener(&mut self, name: &str) {
+        self.config.listeners.remove(name);
+        let options = format!("listeners.tcp.{name}.");
+        self.given.retain(|key, _| !key.starts_with(&options));
+    }
+
     /// `--tcp`: these addresses replace all listeners, which keep the options of the one named `default`.
     pub(super) fn replace_listeners(&mut self, addresses: &[String]) {
         if addresses.is_empty() {
@@ -141,6 +164,14 @@ mod tests {
         {
             assert!(rule(wrong).is_err(), "{wrong}");
         }
+        let mut rules = Vec::new();
+        assert_eq!(add_access_rules(&mut rules, "allow 10.0.0.0/8 , deny all"), Ok(()));
+        assert_eq!(rules.iter().map(|rule| rule.allow).collect::<Vec<_>>(), [true, false]);
+        assert!(add_access_rules(&mut rules, "allow all,").is_err());
+        rules.clear();
+        let many = vec!["deny all"; ACCESS_RULES_MAX].join(",");
+        assert_eq!(add_access_rules(&mut rules, &many), Ok(()));
+        assert!(add_access_rules(&mut rules, "deny all").is_err());
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod keys;
 mod kind;
 mod listeners;
 mod overrides;
+mod places;
 mod records;
 mod reference;
 mod skipped;
@@ -26,10 +27,10 @@ mod tests;
 mod values;
 mod zones;
 
-pub(crate) use apply::{Layers, Loaded, load};
+pub(crate) use apply::{Layers, Loaded, data_dir, load};
 #[cfg(test)]
 pub(crate) use change::set;
-pub(crate) use change::{change, reload};
+pub(crate) use change::{change, delete_listener, reload};
 pub(crate) use error::{Problem, Problems};
 pub(crate) use listeners::Listener;
 pub(crate) use overrides::path as overrides_path;

@@ -1,6 +1,6 @@
 //! The table of keys, the layers, and the words of the messages.
 
-use super::keys::{Found, KEYS, NAME, Target, find};
+use super::keys::{Found, KEYS, Key, NAME, Target, find};
 use super::kind::Kind;
 use super::records::Record;
 use super::{Config, Layers, Problems, reference_page};
@@ -66,7 +66,7 @@ fn edges(kind: &Kind) -> Vec<String> {
         Kind::SizeOrInfinity { min, max, .. } => vec!["infinity".to_owned(), min.to_string(), max.to_string()],
         Kind::TimeOffset(_) => vec!["system".to_owned(), "utc".to_owned(), "-12:30".to_owned()],
         Kind::Choice { names, .. } => names.iter().map(|&name| name.to_owned()).collect(),
-        Kind::Text(_) => vec![String::new(), "x".repeat(65_535)],
+        Kind::Text(_) | Kind::Path(_) => vec![String::new(), "x".repeat(65_535)],
         Kind::Address(_) => vec!["0".to_owned(), "[::1]:65535".to_owned()],
         Kind::AddressOrDisabled(_) => vec!["disabled".to_owned(), "[::1]:65535".to_owned()],
         Kind::Table { .. } => vec!["disabled".to_owned()],
@@ -228,7 +228,7 @@ fn mistakes_in_a_file_say_where_and_what_is_allowed() {
     assert_eq!(
         refusal("mqtt.idle_timeout = 15"),
         "mqtt.idle_timeout: `15` has no unit of time\n  --> r.conf:1:1\n   \
-         = allowed: a duration from 1s to 1d such as 500ms, 15s, 5m, 2h, 1d"
+         = allowed: a duration from 1s to 1d such as 500ms, 15s, 5m, 2h, 1d, or infinity"
     );
     assert_eq!(
         refusal("mqtt.max_qos_allowed = [1]"),
@@ -348,10 +348,51 @@ fn the_variable_for_the_log_lies_below_files() {
     assert_eq!(handlers(&config), (false, true));
     let (config, _) = load(&Layers { file: Some(dir.path("r.conf")), variables, ..Layers::default() }).expect("right");
     assert_eq!(handlers(&config), (true, true));
-    let variables = vec![("EMQX_DEFAULT_LOG_HANDLER".to_owned(), "both".to_owned())];
-    let (config, warnings) = load(&Layers { variables, ..Layers::default() }).expect("right");
+    let handler = |value: &str| vec![("EMQX_DEFAULT_LOG_HANDLER".to_owned(), value.to_owned())];
+    let (config, _) = load(&Layers { variables: handler("both"), ..Layers::default() }).expect("right");
+    assert_eq!(handlers(&config), (true, true));
+    let (config, warnings) = load(&Layers { variables: handler("all"), ..Layers::default() }).expect("right");
     assert_eq!(handlers(&config), (true, false));
-    assert!(warnings[0].to_string().contains("allowed: console or file"));
+    assert!(warnings[0].to_string().contains("allowed: console, file or both"));
+}
+
+#[test]
+fn the_file_with_every_key_of_emqx_is_complete() {
+    // Those below mqtt and listeners that only ringmq has.
+    const OURS: [&str; 3] =
+        ["listeners.tcp.<name>.max_conn_rate_per_ip", "mqtt.max_user_properties", "mqtt.max_topic_filters"];
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/emqx/all.conf");
+    let loaded = super::load(&Layers { file: Some(file.into()), ..Layers::default() }).expect("it loads as it is");
+    let named = |given: &str, path: &str| {
+        let (mut given, mut path) = (given.split('.'), path.split('.'));
+        path.by_ref().all(|element| given.next().is_some_and(|given| element == NAME || element == given))
+            && given.next().is_none()
+    };
+    for Key { path, .. } in KEYS.iter().filter(|key| !key.path.starts_with("ringmq.") && !OURS.contains(&key.path)) {
+        assert!(loaded.given.keys().any(|given| named(given, path)), "add {path} to {file}");
+    }
+}
+
+#[test]
+fn older_names_and_deleted_listeners_of_emqx_are_understood() {
+    let (_dir, loaded) = from_file(
+        "listeners.tcp { default = marked_for_deletion, more { bind = 2884, enabled = true } }\n\
+         force_shutdown.max_message_queue_len = 7\nretainer.deliver_rate = \"600/1m\"\n\
+         log.console_handler { level = error, format = json, max_depth = 20 }\n\
+         zones.z.force_shutdown.max_message_queue_len = 8\n\
+         mqtt.idle_timeout = infinity\nsysmon.os { mem_check_interval = disabled, cpu_high_watermark = 0.9 }\n",
+    );
+    let (config, warnings) = loaded.expect("right");
+    assert_eq!(config.listeners.keys().collect::<Vec<_>>(), ["more"]);
+    assert_eq!(config.settings.force_shutdown.max_mailbox_size, 7);
+    assert_eq!(config.settings.retainer_delivery_rate, 10);
+    assert_eq!(config.log.console.level.name(), "error");
+    assert!(config.zones.contains_key("z"));
+    assert!(config.settings.idle_timeout > Duration::from_secs(1_000_000_000));
+    assert_eq!((config.sysmon.mem_check_interval, config.sysmon.cpu_high_watermark), (None, 90));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let refused = refusal("listeners.tcp.default = off");
+    assert!(refused.contains("is a group of keys, not a single value"), "{refused}");
 }
 
 #[test]

@@ -17,8 +17,8 @@ pub(crate) struct SysmonOptions {
     pub(crate) cpu_high_watermark: u8,
     /// `sysmon.os.cpu_low_watermark`.
     pub(crate) cpu_low_watermark: u8,
-    /// `sysmon.os.mem_check_interval`.
-    pub(crate) mem_check_interval: Duration,
+    /// `sysmon.os.mem_check_interval`; `None` is never.
+    pub(crate) mem_check_interval: Option<Duration>,
     /// `sysmon.os.sysmem_high_watermark`.
     pub(crate) sysmem_high_watermark: u8,
     /// `sysmon.os.procmem_high_watermark`.
@@ -31,7 +31,7 @@ impl Default for SysmonOptions {
             cpu_check_interval: Duration::from_secs(60),
             cpu_high_watermark: 80,
             cpu_low_watermark: 60,
-            mem_check_interval: Duration::from_secs(60),
+            mem_check_interval: Some(Duration::from_secs(60)),
             sysmem_high_watermark: 70,
             procmem_high_watermark: 5,
         }
@@ -79,7 +79,8 @@ impl Reading {
 pub(crate) struct Sysmon {
     options: SysmonOptions,
     cpu_due: Instant,
-    memory_due: Instant,
+    /// `None` is never.
+    memory_due: Option<Instant>,
     /// The processors' times when they were last looked at.
     cpu: Option<CpuTimes>,
 }
@@ -87,7 +88,8 @@ pub(crate) struct Sysmon {
 impl Sysmon {
     /// Looks for the first time when an interval has passed.
     pub(crate) fn new(options: SysmonOptions, now: Instant) -> Self {
-        let (cpu_due, memory_due) = (now + options.cpu_check_interval, now + options.mem_check_interval);
+        let cpu_due = now + options.cpu_check_interval;
+        let memory_due = options.mem_check_interval.map(|interval| now + interval);
         Self { options, cpu_due, memory_due, cpu: CpuTimes::parse(&read("/proc/stat")) }
     }
 
@@ -98,8 +100,8 @@ impl Sysmon {
             self.cpu_due = now + self.options.cpu_check_interval;
             readings.extend(self.cpu());
         }
-        if now >= self.memory_due {
-            self.memory_due = now + self.options.mem_check_interval;
+        if self.memory_due.is_some_and(|due| now >= due) {
+            self.memory_due = self.options.mem_check_interval.map(|interval| now + interval);
             readings.extend(self.memory().into_iter().flatten());
         }
         readings
@@ -169,5 +171,8 @@ mod tests {
             let reading = memory.iter().find(|reading| reading.alarm == alarm).expect(alarm);
             assert!(reading.usage > 0.0 && reading.usage < 100.0, "{reading:?}");
         }
+        let never = SysmonOptions { mem_check_interval: None, ..options };
+        let readings = Sysmon::new(never, start).measure(start + Duration::from_secs(1_000_000));
+        assert!(readings.iter().all(|reading| reading.alarm == "high_cpu_usage"));
     }
 }

@@ -86,10 +86,43 @@ impl RawObject {
             let last = known.definitions.last_mut().expect("an entry has a definition");
             match (&mut last.value, node.value) {
                 (RawValue::Object(below), RawValue::Object(above)) => below.absorb(above),
+                (RawValue::List(elements), RawValue::Object(places)) if places.are_places_of(elements.len()) => {
+                    lay_over(elements, places);
+                }
                 (RawValue::Joined(_), value @ RawValue::Object(_)) | (_, value @ RawValue::Joined(_)) => {
                     known.definitions.push(RawNode { place: node.place, value });
                 }
                 (_, value) => known.definitions = vec![RawNode { place: node.place, value }],
+            }
+        }
+    }
+}
+
+impl RawObject {
+    /// True if the keys are places of a list of this length, counted from 1, or those behind it.
+    fn are_places_of(&self, length: usize) -> bool {
+        let mut length = length;
+        !self.entries.is_empty()
+            && self.entries.iter().all(|entry| {
+                let place = entry.key.parse().unwrap_or(0);
+                length += usize::from(place == length + 1);
+                (1..=length).contains(&place)
+            })
+    }
+}
+
+/// Lays values over those at their places in a list: `a = [1, 2]` and then `a.2 = 3`, as in EMQX.
+fn lay_over(elements: &mut Vec<RawNode>, places: RawObject) {
+    for entry in places.entries {
+        let place: usize = entry.key.parse().unwrap_or(0);
+        for node in entry.definitions {
+            let Some(element) = elements.get_mut(place.saturating_sub(1)) else {
+                elements.push(node);
+                continue;
+            };
+            match (&mut element.value, node.value) {
+                (RawValue::Object(below), RawValue::Object(above)) => below.absorb(above),
+                (_, value) => *element = RawNode { place: node.place, value },
             }
         }
     }

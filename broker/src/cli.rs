@@ -151,6 +151,16 @@ pub(crate) enum Ask {
         #[command(subcommand)]
         ask: ListenersAsk,
     },
+    /// The topics that clients have to themselves
+    Exclusive {
+        #[command(subcommand)]
+        ask: ExclusiveAsk,
+    },
+    /// What every client is subscribed to without asking
+    AutoSubscribe {
+        #[command(subcommand)]
+        ask: AutoSubscribeAsk,
+    },
     /// Its rules of topic rewriting
     Rewrite {
         #[command(subcommand)]
@@ -330,6 +340,37 @@ pub(crate) enum ListenersAsk {
         /// For example tcp:default
         id: String,
     },
+    /// Close one and take it out of the settings; its connections stay
+    Delete {
+        /// For example tcp:default
+        id: String,
+    },
+}
+
+/// What to ask about exclusive subscriptions.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ExclusiveAsk {
+    /// All of them with their owners, one a line
+    List,
+}
+
+/// What to ask about subscriptions that clients get.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum AutoSubscribeAsk {
+    /// What a client would get if it connected now
+    Test {
+        /// The client's identifier
+        clientid: String,
+        /// The client's user name
+        #[arg(long)]
+        username: Option<String>,
+        /// The address that it would come from [default: 127.0.0.1]
+        #[arg(long)]
+        host: Option<String>,
+        /// Its port [default: 0]
+        #[arg(long)]
+        port: Option<u16>,
+    },
 }
 
 /// What to ask about rewriting.
@@ -399,7 +440,7 @@ pub(crate) enum ConfAsk {
         /// For example mqtt.max_inflight, or mqtt
         key: Option<String>,
     },
-    /// Change a key below mqtt or retainer, now and for the next start
+    /// Change a key, now and for the next start
     Set {
         /// For example mqtt.max_inflight
         key: String,

@@ -54,31 +54,34 @@ fn main() -> ExitCode {
     }
     let action = cli.action.clone();
     let layers = cli.layers(std::env::vars_os());
+    if let Some(cli::Action::Ctl { json, socket, ask }) = action {
+        return match socket.map_or_else(|| config::data_dir(&layers).map(|dir| control::socket::path(&dir)), Ok) {
+            Ok(socket) => conclude(ctl::run(&socket, ask, json)),
+            Err(problems) => misused(&problems),
+        };
+    }
     let loaded = config::load(&layers);
     if let Some(cli::Action::CheckConfig) = action {
         return ExitCode::from(if check::report(&loaded) { 0 } else { FAILED });
     }
     let loaded = match loaded {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            banner::fail(&problems.0);
-            return ExitCode::from(MISUSED);
-        }
+        Err(problems) => return misused(&problems),
     };
-    if !matches!(action, Some(cli::Action::Ctl { .. })) {
-        loaded.warnings.iter().for_each(|warning| banner::warn(warning));
-    }
+    loaded.warnings.iter().for_each(|warning| banner::warn(warning));
     if let Some(cli::Action::PrintConfig { origin }) = action {
         banner::say(&check::print(&loaded, origin));
         return ExitCode::SUCCESS;
     }
-    let done = match action {
-        Some(cli::Action::Ctl { json, socket, ask }) => {
-            let socket = socket.unwrap_or_else(|| control::socket::path(&loaded.config.data_dir));
-            ctl::run(&socket, ask, json)
-        }
-        _ => process::run(layers, loaded).map(|()| true),
-    };
+    conclude(process::run(layers, loaded).map(|()| true))
+}
+
+fn misused(problems: &config::Problems) -> ExitCode {
+    banner::fail(&problems.0);
+    ExitCode::from(MISUSED)
+}
+
+fn conclude(done: Result<bool, config::Problem>) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),

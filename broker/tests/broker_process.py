@@ -42,13 +42,13 @@ class Unsupported(Exception):
 class Broker:
     """A running broker process."""
 
-    def __init__(self, command: list[str], workdir: Path):
+    def __init__(self, command: list[str], workdir: Path, environment: dict[str, str] | None = None):
         self.command = command
         self.workdir = workdir
         self.output = b""
         self.address = ("127.0.0.1", 0)
         self.started = threading.Event()
-        environment = dict(os.environ, RUST_BACKTRACE="1")
+        environment = dict(os.environ if environment is None else environment, RUST_BACKTRACE="1")
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=workdir, env=environment
         )

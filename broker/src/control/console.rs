@@ -179,6 +179,14 @@ impl Console {
             Command::ListenersStart { listener } => told(self.start_listener(listener)),
             Command::ListenersStop { listener } => told(self.stop_listener(listener)),
             Command::ListenersRestart { listener } => told(self.restart_listener(listener)),
+            Command::ListenersDelete { listener } => match self.delete_listener(listener) {
+                Ok(result) => done(result),
+                Err(problems) => Answer::refused(&problems.0),
+            },
+            Command::ExclusiveList { cursor } => told(shards.exclusive(cursor.as_deref())),
+            Command::AutoSubscribeTest { clientid, username, host, port } => {
+                told(self.auto_subscriptions(clientid, username.as_deref(), host.as_deref(), *port))
+            }
             Command::RewriteTest { action, topic, clientid, username } => {
                 told(self.rewrite(action, topic, clientid, username.as_deref()))
             }
@@ -291,6 +299,18 @@ impl Console {
         let prepared = self.board().prepare_stop(name)?;
         self.bring(&loaded.config, &loaded.config, prepared)?;
         Ok(json!({ "stopped": id }))
+    }
+
+    /// Closes a listener and takes it out of the settings, for the next start too; its connections stay.
+    fn delete_listener(&self, id: &str) -> Result<Value, Problems> {
+        let mut loaded = self.lock();
+        let name = find_listener(&loaded.config, id).map(|(name, _)| name.to_owned())?;
+        let file = config::overrides_path(&self.facts.data_dir);
+        let change = config::delete_listener(&loaded, &name, &file)?;
+        let prepared = self.board().prepare(&loaded.config, &change.loaded.config)?;
+        change.keep(&file)?;
+        self.take_over(&mut loaded, change.loaded, prepared)?;
+        Ok(json!({ "deleted": id }))
     }
 
     /// Reads the files again and changes what can change; gives what has, and what is odd.

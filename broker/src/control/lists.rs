@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pages asked for in search of the first entry, for one answer.
 const PAGES_MAX: usize = 64;
 
+/// Begins the filter of an exclusive subscription.
+const EXCLUSIVE_PREFIX: &str = "$exclusive/";
+
 /// Where a list goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Cursor {
@@ -64,6 +67,21 @@ impl Shards<'_> {
         let request = |from| Request::ListSubscriptions { of: of.map(Into::into), from };
         let page = |answer| if let Request::Subscriptions(page) = answer { Some(page) } else { None };
         self.page("subscriptions", cursor, request, page, subscription)
+    }
+
+    /// The topics that clients have to themselves: `exclusive` and perhaps `next`.
+    pub(super) fn exclusive(self, cursor: Option<&str>) -> Result<Value, Problem> {
+        let mut page = self.subscriptions(None, cursor)?;
+        let owned = |row: &Value| {
+            let topic = row["topic"].as_str()?.strip_prefix(EXCLUSIVE_PREFIX)?;
+            Some(json!({ "topic": topic, "clientid": row["clientid"] }))
+        };
+        let rows = page["subscriptions"].as_array().into_iter().flatten().filter_map(owned).collect::<Vec<_>>();
+        let mut result = json!({ "exclusive": rows });
+        if let Some(next) = page.get_mut("next") {
+            result["next"] = next.take();
+        }
+        Ok(result)
     }
 
     /// The filters that somebody subscribes to, shard by shard: `topics` and perhaps `next`.

@@ -3,6 +3,7 @@
 //! Absent: what a request does ([`Console`]), and anything that a shard would have to wait for.
 
 mod alarms;
+mod auto_subscribe;
 mod banned;
 mod console;
 mod flapping;

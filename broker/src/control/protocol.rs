@@ -206,6 +206,34 @@ pub(crate) enum Command {
         /// Its type and name, as in the list.
         listener: String,
     },
+    /// Closes a listener and takes it out of the settings.
+    #[serde(rename = "listeners.delete")]
+    ListenersDelete {
+        /// Its type and name, as in the list.
+        listener: String,
+    },
+    /// What a client would be subscribed to without asking.
+    #[serde(rename = "auto_subscribe.test")]
+    AutoSubscribeTest {
+        /// Its client identifier.
+        clientid: String,
+        /// Its user name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        username: Option<String>,
+        /// The address that it comes from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// Its port.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+    },
+    /// The topics that clients have to themselves, a page.
+    #[serde(rename = "exclusive.list")]
+    ExclusiveList {
+        /// Where to go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
     /// What a topic would be rewritten to.
     #[serde(rename = "rewrite.test")]
     RewriteTest {
@@ -288,6 +316,7 @@ impl Command {
             Self::ClientsList { cursor }
             | Self::BannedList { cursor }
             | Self::SubscriptionsList { cursor, .. }
+            | Self::ExclusiveList { cursor }
             | Self::TopicsList { cursor }
             | Self::RetainerTopics { cursor, .. }
             | Self::RetainerClean { cursor, .. } => {

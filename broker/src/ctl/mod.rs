@@ -4,8 +4,8 @@ mod text;
 
 use crate::banner;
 use crate::cli::{
-    AlarmsAsk, Ask, BannedAsk, ClientsAsk, ConfAsk, ListenersAsk, LogAsk, RetainerAsk, RewriteAsk, SlowSubsAsk,
-    SubscriptionsAsk, TopicMetricsAsk, TopicsAsk, TraceAsk,
+    AlarmsAsk, Ask, AutoSubscribeAsk, BannedAsk, ClientsAsk, ConfAsk, ExclusiveAsk, ListenersAsk, LogAsk, RetainerAsk,
+    RewriteAsk, SlowSubsAsk, SubscriptionsAsk, TopicMetricsAsk, TopicsAsk, TraceAsk,
 };
 use crate::config::Problem;
 use crate::control::protocol::{Answer, Command, Request, VERSION};
@@ -83,6 +83,11 @@ fn command(ask: Ask) -> Command {
         Ask::Listeners { ask: ListenersAsk::Start { id } } => Command::ListenersStart { listener: id },
         Ask::Listeners { ask: ListenersAsk::Stop { id } } => Command::ListenersStop { listener: id },
         Ask::Listeners { ask: ListenersAsk::Restart { id } } => Command::ListenersRestart { listener: id },
+        Ask::Listeners { ask: ListenersAsk::Delete { id } } => Command::ListenersDelete { listener: id },
+        Ask::Exclusive { ask: ExclusiveAsk::List } => Command::ExclusiveList { cursor: None },
+        Ask::AutoSubscribe { ask: AutoSubscribeAsk::Test { clientid, username, host, port } } => {
+            Command::AutoSubscribeTest { clientid, username, host, port }
+        }
         Ask::Rewrite { ask: RewriteAsk::Test { action, topic, clientid, username } } => {
             Command::RewriteTest { action, topic, clientid, username }
         }

@@ -36,6 +36,9 @@ fn object(fields: &Map<String, Value>) -> String {
     if let Some(subscriptions) = list("subscriptions") {
         return subscriptions.iter().map(subscription).collect();
     }
+    if let Some(exclusive) = list("exclusive") {
+        return exclusive.iter().map(owned_topic).collect();
+    }
     if let Some(topics) = list("topics") {
         return topics.iter().map(topic).collect();
     }
@@ -122,6 +125,10 @@ fn subscription(row: &Value) -> String {
     let id = row.get("subid").map_or_else(String::new, |id| format!(" subid={id}"));
     let (client, topic) = (field("clientid"), field("topic"));
     format!("{client} -> {topic} qos={} nl={} rap={}{id}\n", field("qos"), field("nl"), field("rap"))
+}
+
+fn owned_topic(row: &Value) -> String {
+    format!("{} clientid={}\n", word(&row["topic"]), word(&row["clientid"]))
 }
 
 fn topic(row: &Value) -> String {

@@ -1,67 +1,11 @@
 """paho-mqtt (Python) against the broker."""
 
 import queue
-import threading
 
 import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
-TIMEOUT = 15.0
-"""Seconds until something expected is overdue."""
-
-
-class Paho:
-    """A paho client whose callbacks fill queues."""
-
-    def __init__(self, broker, version, client_id="", clean=True, will=None):
-        self.version = version
-        self.messages: queue.Queue = queue.Queue()
-        self.connected: queue.Queue = queue.Queue()
-        self.granted: queue.Queue = queue.Queue()
-        self.closed = threading.Event()
-        five = version == paho.MQTTv5
-        session = {} if five else {"clean_session": clean}
-        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, protocol=version, **session)
-        self.client.on_connect = lambda _client, _data, flags, reason, _properties: self.connected.put((flags, reason))
-        self.client.on_message = lambda _client, _data, message: self.messages.put(message)
-        self.client.on_subscribe = lambda _client, _data, _mid, reasons, _properties: self.granted.put(reasons)
-        self.client.on_disconnect = lambda *_: self.closed.set()
-        self.client.max_inflight_messages_set(20)
-        if will:
-            self.client.will_set(*will)
-        more = {}
-        if five:
-            properties = Properties(PacketTypes.CONNECT)
-            properties.SessionExpiryInterval = 0 if clean else 60
-            more = {"clean_start": clean, "properties": properties}
-        self.client.connect(*broker.address, keepalive=60, **more)
-        self.client.loop_start()
-        self.flags, reason = self.connected.get(timeout=TIMEOUT)
-        assert reason == 0
-
-    def subscribe(self, topic, qos):
-        options = SubscribeOptions(qos) if self.version == paho.MQTTv5 else None
-        self.client.subscribe(topic, options=options) if options else self.client.subscribe(topic, qos)
-        assert [each.value for each in self.granted.get(timeout=TIMEOUT)] == [qos]
-
-    def publish(self, topic, payload, qos=0, retain=False):
-        self.client.publish(topic, payload, qos, retain).wait_for_publish(TIMEOUT)
-
-    def receive(self):
-        return self.messages.get(timeout=TIMEOUT)
-
-    def end(self):
-        self.client.disconnect()
-        assert self.closed.wait(TIMEOUT)
-        self.client.loop_stop()
-
-    def break_off(self):
-        """Closes without DISCONNECT."""
-        self.client._sock_close()
-        self.client.loop_stop()
+from paho_client import TIMEOUT, Paho
 
 
 @pytest.fixture(params=[paho.MQTTv31, paho.MQTTv311, paho.MQTTv5], ids=["v3.1", "v3.1.1", "v5"])

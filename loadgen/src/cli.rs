@@ -10,7 +10,7 @@ mod payload;
 mod traffic;
 mod values;
 
-pub use common::CommonArgs;
+pub use common::{CommonArgs, Timestamps};
 pub use ends::{PubArgs, SubArgs};
 pub use identity::{NamingArgs, WillArgs};
 pub use payload::PayloadArgs;
@@ -305,6 +305,8 @@ mod tests {
             "p2p --cores 1,1",
             "p2p --cores 3-1",
             "p2p --driver tokio",
+            "p2p --timestamps packets",
+            "p2p --timestamps kernel --simulated",
             "p2p --topic-prefix a/#",
             "p2p --password secret",
             "fanin --share a/b",

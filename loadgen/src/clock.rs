@@ -1,7 +1,7 @@
 //! The generator's clock: monotonic nanoseconds since the start of the run, the same for all its threads and processes.
 //!
 //! Drivers stamp a whole turn with one time; latencies need the moment at which a message is really handled, so the
-//! fleet reads this clock once for every piece of input. Absent: wall-clock time.
+//! fleet reads this clock once for every piece of input. The wall clock is here only to be compared with it.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -17,6 +17,13 @@ pub fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     // Never negative: it counts from the start of the system.
     now.tv_sec.cast_unsigned() * NANOS_PER_SECOND + now.tv_nsec.cast_unsigned()
+}
+
+/// The system's wall clock, nanoseconds since 1970; 0 before that.
+#[must_use]
+pub fn wall_ns() -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    u64::try_from(now.tv_sec).map_or(0, |seconds| seconds * NANOS_PER_SECOND + now.tv_nsec.cast_unsigned())
 }
 
 /// A monotonic clock; copies agree with each other on every thread of the process, and with those of other processes

@@ -10,12 +10,13 @@
 //! With [`simulated`] the broker's shards are in the same process, without sockets.
 //!
 //! The generator tries hard not to be what it measures: threads spin while they measure, open-loop latency counts from
-//! the time a message was due, times are read when a message is really handled, every message is checked, and the
-//! generator's own load and lag are part of every report.
+//! the time a message was due, times are read when a message is really handled, or are the kernel's (see [`arrivals`]),
+//! every message is checked, and the generator's own load and lag are part of every report.
 //!
 //! Absent: starting brokers and comparing runs (the benchmark harness does that), TLS and WebSocket.
 #![forbid(unsafe_code)]
 
+pub mod arrivals;
 pub mod checks;
 pub mod cli;
 pub mod clock;

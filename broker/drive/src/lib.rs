@@ -52,11 +52,15 @@ use std::io;
 /// [`Options::stop_timeout`] has passed.
 ///
 /// # Errors
-/// - [`io::ErrorKind::Unsupported`] when `kind` is not built in, or the kernel refuses io_uring; the text says what to
-///   do instead.
+/// - [`io::ErrorKind::Unsupported`] when `kind` is not built in, the kernel refuses io_uring, or the machine wants times
+///   of arrival and `kind` or the kernel does not tell them; the text says what to do instead.
 /// - Whatever the operating system answers when a ring, an epoll instance or its buffers cannot be made. Errors of
 ///   single connections never end a shard; they are told to the machine.
 pub fn run<M: Machine>(kind: DriverKind, setup: Setup, machine: M) -> io::Result<Stats> {
+    if machine.wants_arrival_times() && kind != DriverKind::Uring {
+        let text = format!("the {kind} driver does not tell when bytes arrived: use --driver uring");
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
     match kind {
         DriverKind::Uring => uring::run(setup, machine),
         DriverKind::Epoll => epoll::run(setup, machine),

@@ -81,6 +81,23 @@ pub(crate) fn outgoing(remote: SocketAddr, local: Option<SocketAddr>, nonblockin
     Ok(socket.into())
 }
 
+/// Makes the kernel note when it receives each segment for this socket, and tell it with what is received. It begins to
+/// do so soon, not at once, if no other socket of the system has asked for it.
+pub(crate) fn note_arrivals(socket: &OwnedFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option's value is an int that lives across the call, and its size is given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TIMESTAMPNS,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    check(result as isize).map(|_| ()).map_err(io::Error::from_raw_os_error)
+}
+
 /// Starts to connect a non-blocking socket: `Ok(true)` when it is connected already, `Ok(false)` when it will be told.
 pub(crate) fn start_connect(fd: RawFd, remote: SocketAddr) -> Result<bool, i32> {
     match with_socket(fd, |socket| socket.connect(&SockAddr::from(remote))) {

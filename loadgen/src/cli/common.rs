@@ -3,7 +3,7 @@
 use super::identity::{NamingArgs, WillArgs};
 use super::values::{CoreList, cores, duration, topic_prefix};
 use crate::schedule::RATE_MAX;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::DriverKind;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ pub struct CommonArgs {
 
     /// Run the broker's shards in this process, joined with the clients by memory in the place of sockets
     #[arg(long, help_heading = "Broker", conflicts_with_all = ["host", "port", "target", "pid", "ifaddr", "driver",
-          "direct"])]
+          "direct", "timestamps"])]
     pub simulated: bool,
     /// Shards of the simulated broker, one thread each with its share of the clients, spread over --cores in turn
     /// [default: one a core]
@@ -113,6 +113,9 @@ pub struct CommonArgs {
     /// Driver: uring or epoll
     #[arg(long, value_name = "NAME", default_value_t = DriverKind::default(), help_heading = "Generator")]
     pub driver: DriverKind,
+    /// What a latency ends with: the generator's reading, or the kernel's timestamp of the last segment read (uring)
+    #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Timestamps::Reading, help_heading = "Generator")]
+    pub timestamps: Timestamps,
     /// Sleep when idle instead of spinning. Latencies then include the generator's own wake-ups
     #[arg(long, help_heading = "Generator")]
     pub no_spin: bool,
@@ -132,6 +135,15 @@ pub struct CommonArgs {
     /// How the run is watched.
     #[command(flatten)]
     pub watch: crate::watch::Options,
+}
+
+/// What a latency ends with that ends with something received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Timestamps {
+    /// The generator reads it
+    Reading,
+    /// The kernel has received the last segment of what the generator reads at once
+    Kernel,
 }
 
 /// Most threads of one process: those the drivers' mesh can link.

@@ -1,4 +1,4 @@
-//! Opening connections: TCP, CONNECT, CONNACK, and what is left of a client whose connection ends.
+//! Opening connections: TCP, CONNECT, CONNACK; closing them; and what is left of a client whose connection ends.
 
 use super::Fleet;
 use super::client::{NO_CONNECTION, State};
@@ -6,11 +6,14 @@ use super::takeover::SECOND;
 use crate::clock::NANOS_PER_MILLI;
 use crate::stage::Phase;
 use ringmq_core::machine::{CloseCause, CloseHow, Command, ConnId, Effects, Origin};
-use ringmq_wire::{ConnAck, Connect, ConnectProperties, PublishProperties, QoS, Will};
+use ringmq_wire::{ConnAck, Connect, ConnectProperties, Disconnect, PublishProperties, QoS, ReasonCode, Will};
 use std::io;
 
 /// Most connections opened in one turn.
 const DIALS_PER_TURN: usize = 512;
+
+/// Clients that are disconnected in one turn, so that a turn stays short.
+const DISCONNECTS_PER_TURN: usize = 1000;
 
 impl Fleet {
     /// Starts what is due: by the schedule if there is one, else as much as the window allows.
@@ -143,7 +146,9 @@ impl Fleet {
         // [MQTT-3.1.2-21]: the server's value wins.
         client.keep_alive = properties.server_keep_alive.unwrap_or(client.keep_alive);
         self.sweep.keep_alive(client.keep_alive);
-        let (connect_ns, connack_ns) = (now.saturating_sub(client.due_ns), now.saturating_sub(client.asked_ns));
+        let arrived_ns = self.arrived_ns;
+        let connect_ns = arrived_ns.saturating_sub(client.due_ns);
+        let connack_ns = arrived_ns.saturating_sub(client.asked_ns);
         self.meter.connect.record(connect_ns);
         self.meter.connack.record(connack_ns);
         self.gauge.connected(connect_ns);
@@ -227,5 +232,25 @@ impl Fleet {
         self.phase = Phase::Disconnect;
         self.disconnected = self.clients.len();
         self.reached = true;
+    }
+
+    /// Says goodbye to everybody, some in each turn.
+    pub(super) fn disconnect(&mut self, fx: &mut Effects) {
+        let version = self.cx.plan.identity.version;
+        let end = self.clients.len().min(self.disconnected + DISCONNECTS_PER_TURN);
+        while self.disconnected < end {
+            let client = &mut self.clients[self.disconnected];
+            self.disconnected += 1;
+            if client.state.is_open() {
+                self.open = self.open.saturating_sub(1);
+                let goodbye = Disconnect::with_reason(ReasonCode::NORMAL_DISCONNECTION);
+                goodbye.encode(version, fx.outbox.buffer(client.conn()));
+                fx.commands.push(Command::Close { conn: client.conn(), how: CloseHow::Flush });
+            } else if client.conn != NO_CONNECTION {
+                fx.commands.push(Command::Close { conn: client.conn(), how: CloseHow::Abort });
+            }
+            client.forget(State::Gone);
+        }
+        self.reach(self.disconnected == self.clients.len());
     }
 }

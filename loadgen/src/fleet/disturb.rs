@@ -139,7 +139,7 @@ impl Fleet {
         self.open += 1;
         let intended_ns = self.ordeals.all[ordeal].intended_ns;
         if self.cx.stage.measures(intended_ns) {
-            self.meter.reconnect.record(now.saturating_sub(intended_ns));
+            self.meter.reconnect.record(self.arrived_ns.saturating_sub(intended_ns));
         }
         self.resume(ordeal, now, fx);
         Ok(())
@@ -203,7 +203,7 @@ impl Fleet {
         if entry.behind == 0 {
             self.ordeals.replaying -= 1;
             if self.cx.stage.measures(entry.intended_ns) {
-                self.meter.replay.record(now.saturating_sub(entry.resumed_ns));
+                self.meter.replay.record(self.arrived_ns.saturating_sub(entry.resumed_ns));
             }
             self.recovered(ordeal, now);
         }
@@ -238,7 +238,7 @@ impl Fleet {
         }
         self.clients[index].state = State::Ready;
         if self.cx.stage.measures(self.ordeals.all[ordeal].intended_ns) {
-            self.meter.unsubscribe.record(now.saturating_sub(self.clients[index].asked_ns));
+            self.meter.unsubscribe.record(self.arrived_ns.saturating_sub(self.clients[index].asked_ns));
         }
         self.subscribe_again(ordeal, now, fx);
         Ok(())
@@ -257,7 +257,7 @@ impl Fleet {
     pub(super) fn granted_again(&mut self, index: usize, now: u64) {
         let Some(ordeal) = self.ordeals.of(index) else { return };
         if self.cx.stage.measures(self.ordeals.all[ordeal].intended_ns) {
-            self.meter.resubscribe.record(now.saturating_sub(self.clients[index].asked_ns));
+            self.meter.resubscribe.record(self.arrived_ns.saturating_sub(self.clients[index].asked_ns));
         }
         self.excuse(index);
         if !self.awaits_retained(index) {

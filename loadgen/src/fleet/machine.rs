@@ -38,6 +38,16 @@ impl Machine for Fleet {
     fn busy(&self) -> bool {
         self.cx.plan.generator.spin
     }
+
+    fn wants_arrival_times(&self) -> bool {
+        self.arrivals.is_some()
+    }
+
+    fn arriving(&mut self, unix_ns: u64) {
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.tell(unix_ns);
+        }
+    }
 }
 
 /// A fleet that is lent to a driver, so that its outcome can be had afterwards.
@@ -55,5 +65,13 @@ impl Machine for Lent<'_> {
 
     fn busy(&self) -> bool {
         self.0.busy()
+    }
+
+    fn wants_arrival_times(&self) -> bool {
+        self.0.wants_arrival_times()
+    }
+
+    fn arriving(&mut self, unix_ns: u64) {
+        self.0.arriving(unix_ns);
     }
 }

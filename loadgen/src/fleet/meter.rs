@@ -35,6 +35,9 @@ pub struct Meter {
     pub acknowledge: Latency,
     /// Open loop: from when a message was due until the generator looked at it.
     pub lag: Latency,
+    /// With the kernel's timestamps: from when the kernel had received a message until the generator read it.
+    #[serde(default)]
+    pub read: Latency,
     /// The measured interval second by second.
     pub series: Series,
     /// Clients that got a CONNACK with success.
@@ -56,6 +59,12 @@ pub struct Meter {
     /// Messages of other programs whose time was still to come: clocks do not agree.
     #[serde(default)]
     pub from_the_future: u64,
+    /// With the kernel's timestamps: receives without one, or with one that cannot be, in the measured interval.
+    #[serde(default)]
+    pub unstamped: u64,
+    /// Times a thread found the wall clock set, which the kernel's timestamps are of; the most of any thread.
+    #[serde(default)]
+    pub clock_steps: u64,
     /// PINGREQs sent.
     pub pings: u64,
     /// Time of turns with input or output, nanoseconds of the measured interval.
@@ -77,7 +86,7 @@ impl Meter {
 
     /// All latencies by the names that reports and files use.
     #[must_use]
-    pub fn latencies(&self) -> [(&'static str, &Latency); 13] {
+    pub fn latencies(&self) -> [(&'static str, &Latency); 14] {
         [
             ("connect", &self.connect),
             ("connack", &self.connack),
@@ -92,6 +101,7 @@ impl Meter {
             ("end_to_end_undisturbed", &self.undisturbed),
             ("acknowledge", &self.acknowledge),
             ("generator_lag", &self.lag),
+            ("generator_read", &self.read),
         ]
     }
 
@@ -114,6 +124,8 @@ impl Meter {
         self.end_to_end.merge(&other.end_to_end);
         self.acknowledge.merge(&other.acknowledge);
         self.lag.merge(&other.lag);
+        self.read.merge(&other.read);
+        self.clock_steps = self.clock_steps.max(other.clock_steps);
         self.series.merge(other.series);
         for (sum, part) in [
             (&mut self.connected, other.connected),
@@ -125,6 +137,7 @@ impl Meter {
             (&mut self.unsent, other.unsent),
             (&mut self.stalls, other.stalls),
             (&mut self.from_the_future, other.from_the_future),
+            (&mut self.unstamped, other.unstamped),
             (&mut self.pings, other.pings),
             (&mut self.busy_ns, other.busy_ns),
             (&mut self.idle_ns, other.idle_ns),

@@ -50,7 +50,9 @@ pub use machine::Lent;
 pub use meter::Meter;
 pub use outcome::Outcome;
 
+use crate::arrivals::Arrivals;
 use crate::checks::Checks;
+use crate::cli::Timestamps;
 use crate::clock::NANOS_PER_MILLI;
 use crate::disturbance::nanos;
 use crate::live::{Counters, Gauge};
@@ -58,17 +60,14 @@ use crate::payload::{Maker, Strangers};
 use crate::plan::Pace;
 use crate::schedule::Schedule;
 use crate::stage::{Account, Event, Phase};
-use client::{Client, NO_CONNECTION, Publisher, State, Subscriber};
+use client::{Client, Publisher, State, Subscriber};
 use idle::Sweep;
 use ordeal::Ordeals;
 use retain::Awaited;
-use ringmq_core::machine::{CloseHow, Command, Effects, ShardId, Time};
-use ringmq_wire::{Disconnect, MAX_PACKET_LEN, ReasonCode};
+use ringmq_core::machine::{Effects, ShardId, Time};
+use ringmq_wire::MAX_PACKET_LEN;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Clients that are disconnected in one turn, so that a turn stays short.
-const DISCONNECTS_PER_TURN: usize = 1000;
 
 /// What a packet may hold besides the payload: the longest topic, and properties as long again.
 const PACKET_BYTES_BESIDES_PAYLOAD: usize = 128 * 1024;
@@ -109,6 +108,10 @@ pub struct Fleet {
     checks: Checks,
     meter: Meter,
     gauge: Gauge,
+    /// Times of the kernel, if latencies end with them.
+    arrivals: Option<Arrivals>,
+    /// When what is being handled was received: by the kernel, or else read by this thread.
+    arrived_ns: u64,
     /// By client; empty if there is to be no log.
     experiences: Vec<Experience>,
 
@@ -222,6 +225,8 @@ impl Fleet {
             },
             experiences,
             gauge: Gauge::new(Arc::clone(&cx.live), thread),
+            arrivals: (plan.generator.timestamps == Timestamps::Kernel).then(|| Arrivals::new(cx.clock)),
+            arrived_ns: 0,
             phase: Phase::Prepare,
             reached: false,
             connect_schedule: None,
@@ -370,24 +375,5 @@ impl Fleet {
     fn tell(&self, event: Event) {
         // The main thread may have given up already; then nobody needs to know.
         let _ = self.cx.events.send(event);
-    }
-
-    fn disconnect(&mut self, fx: &mut Effects) {
-        let version = self.cx.plan.identity.version;
-        let end = self.clients.len().min(self.disconnected + DISCONNECTS_PER_TURN);
-        while self.disconnected < end {
-            let client = &mut self.clients[self.disconnected];
-            self.disconnected += 1;
-            if client.state.is_open() {
-                self.open = self.open.saturating_sub(1);
-                let goodbye = Disconnect::with_reason(ReasonCode::NORMAL_DISCONNECTION);
-                goodbye.encode(version, fx.outbox.buffer(client.conn()));
-                fx.commands.push(Command::Close { conn: client.conn(), how: CloseHow::Flush });
-            } else if client.conn != NO_CONNECTION {
-                fx.commands.push(Command::Close { conn: client.conn(), how: CloseHow::Abort });
-            }
-            client.forget(State::Gone);
-        }
-        self.reach(self.disconnected == self.clients.len());
     }
 }

@@ -3,6 +3,7 @@
 //! Absent: the verdict, which needs the outcomes of all fleets.
 
 use super::{ClientExperience, Fleet, Meter};
+use crate::arrivals::Arrivals;
 use crate::checks::Checks;
 use crate::scenario::Sources;
 
@@ -34,6 +35,7 @@ impl Fleet {
     /// What the fleet found out; for when the driver has ended.
     #[must_use]
     pub fn into_outcome(mut self) -> Outcome {
+        self.meter.clock_steps = self.arrivals.as_ref().map_or(0, Arrivals::steps);
         self.checks.lose(self.awaited.iter().map(|awaited| awaited.missing() as u64).sum());
         Outcome {
             experiences: self.take_experiences(),

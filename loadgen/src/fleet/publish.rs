@@ -236,9 +236,10 @@ impl Fleet {
         }
         if finished {
             let since_ns = publisher.in_flight.finish(ack.packet_id);
-            self.gauge.acknowledged(now.saturating_sub(since_ns));
+            let took_ns = self.arrived_ns.saturating_sub(since_ns);
+            self.gauge.acknowledged(took_ns);
             if self.cx.stage.measures(since_ns) {
-                self.meter.acknowledge.record(now.saturating_sub(since_ns));
+                self.meter.acknowledge.record(took_ns);
             }
             self.meter.acknowledged += 1;
             self.account.unacknowledged -= 1;

@@ -11,6 +11,21 @@ impl Fleet {
     pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
         // One reading of the clock for all these bytes: they have been received by now, and none of them much earlier.
         let now = self.cx.clock.now();
+        self.arrived_ns = self.arrival(now);
+        self.received_at(conn, bytes, now, fx);
+    }
+
+    /// When the kernel received what is read now; now, if it does not say, or is not asked.
+    fn arrival(&mut self, now: u64) -> u64 {
+        let Some(arrivals) = &mut self.arrivals else { return now };
+        arrivals.take(now).unwrap_or_else(|| {
+            self.meter.unstamped += u64::from(self.cx.stage.measures(now));
+            now
+        })
+    }
+
+    /// Handles all whole frames of what was read at this time.
+    pub(super) fn received_at(&mut self, conn: ConnId, bytes: &[u8], now: u64, fx: &mut Effects) {
         let index = self.by_conn[conn.0 as usize] as usize;
         if conn.0 != self.clients[index].conn {
             return self.received_beside(index, conn, bytes, now, fx);
@@ -164,7 +179,8 @@ impl Fleet {
             Verdict::Duplicate | Verdict::Absurd => return Ok(()),
         };
         self.account.accounted += credit;
-        let latency = header.intended_ns.map(|intended_ns| now.saturating_sub(intended_ns));
+        let arrived_ns = self.arrived_ns;
+        let latency = header.intended_ns.map(|intended_ns| arrived_ns.saturating_sub(intended_ns));
         if let Some(latency) = latency {
             self.gauge.delivered(latency);
         }
@@ -177,6 +193,9 @@ impl Fleet {
         self.experience_message(index, measured);
         if let Some(latency) = measured {
             self.meter.end_to_end.record(latency);
+            if self.arrivals.is_some() {
+                self.meter.read.record(now - arrived_ns);
+            }
             if self.ordeals.is_bystander(index) {
                 self.meter.undisturbed.record(latency);
             }

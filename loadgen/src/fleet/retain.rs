@@ -99,7 +99,7 @@ impl Fleet {
             self.meter.delivered += 1;
         }
         if all {
-            self.meter.retained.record(now.saturating_sub(since_ns));
+            self.meter.retained.record(self.arrived_ns.saturating_sub(since_ns));
             if let Some(ordeal) = self.ordeals.of(index).filter(|_| self.clients[index].state == State::Ready) {
                 self.recovered(ordeal, now);
             }

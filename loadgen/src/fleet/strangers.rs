@@ -14,7 +14,7 @@ impl Fleet {
         let is_shared = self.cx.plan.scenario.share().is_some();
         let measures = self.cx.stage.measures(now);
         self.meter.delivered += u64::from(measures);
-        let seen = self.strangers.look(publish.topic, publish.payload, now);
+        let seen = self.strangers.look(publish.topic, publish.payload, self.arrived_ns);
         let number = seen.number.filter(|_| !is_shared && !publish.retain).and_then(|(publisher, sequence)| {
             let open = || self.checks.open(sequence);
             self.strangers.stream(local as u32, publisher, open).map(|stream| (stream, sequence))
@@ -41,10 +41,13 @@ impl Fleet {
         if let Some(age) = age {
             self.gauge.delivered(age);
         }
-        let measured = age.filter(|age| self.cx.stage.measures(now.saturating_sub(*age)));
+        let measured = age.filter(|age| self.cx.stage.measures(self.arrived_ns.saturating_sub(*age)));
         self.experience_message(self.publishers.len() + local, measured);
         if let Some(age) = measured {
             self.meter.end_to_end.record(age);
+            if self.arrivals.is_some() {
+                self.meter.read.record(now - self.arrived_ns);
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ impl Fleet {
             self.granted_again(index, now);
             return Ok(());
         }
-        let took_ns = now.saturating_sub(self.clients[index].asked_ns);
+        let took_ns = self.arrived_ns.saturating_sub(self.clients[index].asked_ns);
         self.meter.subscribe.record(took_ns);
         self.experience(index, |experience| experience.subscribe_ns = Some(took_ns));
         self.settle_subscription();

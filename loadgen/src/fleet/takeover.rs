@@ -102,7 +102,7 @@ impl Fleet {
         client.pinged = false;
         self.end_of_session(index);
         if self.cx.stage.measures(intended_ns) {
-            self.meter.takeover.record(now.saturating_sub(intended_ns));
+            self.meter.takeover.record(self.arrived_ns.saturating_sub(intended_ns));
         }
         if first_is_closed {
             self.resume(ordeal, now, fx);
@@ -110,7 +110,7 @@ impl Fleet {
             self.faded_from(ordeal)?;
         }
         if used < bytes.len() {
-            self.received(conn, &bytes[used..], fx);
+            self.received_at(conn, &bytes[used..], now, fx);
         }
         Ok(())
     }

@@ -7,10 +7,10 @@ use crate::live::Live;
 use crate::plan::Plan;
 use crate::stage::Stage;
 use clap::Parser;
-use ringmq_core::machine::{CloseCause, ConnId, Input, Machine, Origin};
+use ringmq_core::machine::{CloseCause, CloseHow, Command, ConnId, Input, Machine, Origin};
 use ringmq_wire::{
-    Ack, ConnAck, ConnAckProperties, Cut, MAX_PACKET_LEN, Packet, PacketType, PublishOut, QoS, SubAck, Version, cut,
-    decode,
+    Ack, ConnAck, ConnAckProperties, Cut, MAX_PACKET_LEN, Packet, PacketType, PublishOut, QoS, ReasonCode, SubAck,
+    Version, cut, decode,
 };
 use std::mem;
 use std::sync::mpsc::{Receiver, channel};
@@ -297,5 +297,37 @@ fn garbage_from_the_broker_closes_the_connection_and_nothing_else() {
         rig.receive(3, garbage);
         assert!(matches!(rig.fx.commands[..], [Command::Close { conn: ConnId(3), how: CloseHow::Abort }]));
         assert_eq!((rig.fleet.meter.errors.len(), rig.fleet.open), (1, 3), "{garbage:?}");
+    }
+}
+
+#[test]
+fn a_latency_ends_with_the_kernels_time_if_that_is_asked_for_and_else_with_the_reading() {
+    const LATE_NS: u64 = 20 * NANOS_PER_MILLI;
+    for timestamps in ["kernel", "reading"] {
+        let line = format!("p2p --pairs 1 --window 1 --timestamps {timestamps}");
+        let mut rig = Rig::new(&line, ConnAckProperties::default());
+        rig.fleet.cx.stage.measure_from(0);
+        let before = rig.fleet.cx.clock.now();
+        rig.begin(Phase::Traffic);
+        let (_, payload) = rig.published(0).remove(0);
+        rig.fleet.arriving(crate::clock::wall_ns());
+        let arrived = rig.fleet.cx.clock.now();
+        while rig.fleet.cx.clock.now() < arrived + LATE_NS {
+            std::hint::spin_loop();
+        }
+        let message = rig.message(QoS::AtMostOnce, 0, false, &payload);
+        rig.receive(1, &message);
+        let took_us = rig.fleet.meter.end_to_end.percentiles().unwrap().max_us;
+        let late_us = LATE_NS as f64 / 1000.0;
+        if timestamps == "kernel" {
+            // The clocks are read one after the other, and three digits are kept.
+            let longest_us = ((arrived - before) as f64 / 1000.0 + 2.0) * 1.01;
+            assert!(took_us <= longest_us, "{took_us} us and not {longest_us} at most");
+            let read_us = rig.fleet.meter.read.percentiles().unwrap().min_us;
+            assert!(read_us >= late_us * 0.99, "{read_us}");
+        } else {
+            assert!(took_us >= late_us * 0.99, "{took_us}");
+            assert!(rig.fleet.meter.read.is_empty());
+        }
     }
 }

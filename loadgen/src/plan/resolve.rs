@@ -2,7 +2,7 @@
 
 use super::payload::payload;
 use super::{Generator, Identity, Naming, Pace, Traffic, WillPlan};
-use crate::cli::{CommonArgs, Credit, TrafficArgs};
+use crate::cli::{CommonArgs, Credit, Timestamps, TrafficArgs};
 use crate::schedule::RATE_MAX;
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::DriverKind;
@@ -112,6 +112,9 @@ pub(super) fn generator(common: &CommonArgs) -> Result<Generator, String> {
     if common.direct && common.driver != DriverKind::Uring {
         return Err(format!("--direct belongs to the uring driver, not to {}", common.driver));
     }
+    if common.timestamps == Timestamps::Kernel && common.driver != DriverKind::Uring {
+        return Err(format!("--timestamps kernel belongs to the uring driver, not to {}", common.driver));
+    }
     let cores: Vec<Option<usize>> = match &common.cores {
         None => vec![None],
         Some(list) => list.0.iter().copied().map(Some).collect(),
@@ -133,8 +136,8 @@ pub(super) fn generator(common: &CommonArgs) -> Result<Generator, String> {
     let qoe_log = common.qoe_log.clone();
     let watch = common.watch.clone();
     let (driver, direct, spin) = (common.driver, common.direct, !common.no_spin);
-    let experiences = qoe_log.is_some();
-    Ok(Generator { cores, driver, direct, spin, json, hgrm, qoe_log, experiences, quiet, watch })
+    let (timestamps, experiences) = (common.timestamps, qoe_log.is_some());
+    Ok(Generator { cores, driver, timestamps, direct, spin, json, hgrm, qoe_log, experiences, quiet, watch })
 }
 
 pub(super) fn resolve(common: &CommonArgs) -> Result<SocketAddr, String> {

@@ -3,6 +3,7 @@
 //! Absent: what they mean together, see [`Plan`](super::Plan), and how options become parts, see `resolve`.
 
 use super::{Naming, WillPlan};
+use crate::cli::Timestamps;
 use crate::payload::Payload;
 use ringmq_drive::DriverKind;
 use ringmq_wire::{QoS, Version};
@@ -89,6 +90,8 @@ pub struct Generator {
     pub cores: Vec<Option<usize>>,
     /// Driver of every thread.
     pub driver: DriverKind,
+    /// What latencies end with.
+    pub timestamps: Timestamps,
     /// Whether connections are in tables of the threads' rings.
     pub direct: bool,
     /// Whether threads poll without sleeping.

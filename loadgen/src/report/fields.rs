@@ -62,6 +62,9 @@ pub struct Parameters {
     /// Publishers whose only message is retained before anybody subscribes.
     #[serde(default)]
     pub retained: u32,
+    /// What latencies end with that end with something received: `kernel`, or if absent the generator's reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamps: Option<String>,
     /// Keep-alive, seconds.
     pub keep_alive_s: u16,
     /// Connections a second.
@@ -183,6 +186,12 @@ pub struct GeneratorResult {
     pub stalls: u64,
     /// PINGREQs sent in all of the run.
     pub pings: u64,
+    /// With the kernel's timestamps: receives of the measured interval that had none, and were timed when they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstamped: Option<u64>,
+    /// With the kernel's timestamps: times the wall clock was found to have been set in the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_steps: Option<u64>,
     /// The processes that the clients were spread over, with `--processes` and `--agents`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<WorkerResult>,

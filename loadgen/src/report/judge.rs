@@ -138,3 +138,21 @@ pub(super) fn ahead(meter: &Meter) -> Option<String> {
         )
     })
 }
+
+/// Says what is wrong with the kernel's timestamps.
+pub(super) fn untimed(meter: &Meter) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if meter.unstamped > 0 {
+        warnings.push(format!(
+            "{} receives had no timestamp of the kernel: their latencies end when the generator read them",
+            meter.unstamped
+        ));
+    }
+    if meter.clock_steps > 0 {
+        warnings.push(format!(
+            "the wall clock was set {} times while the run lasted: some latencies may be wrong by as much",
+            meter.clock_steps
+        ));
+    }
+    warnings
+}

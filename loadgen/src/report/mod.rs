@@ -26,7 +26,8 @@ use crate::run::Samples;
 use crate::series::SecondResult;
 use crate::simulated::Ended;
 use crate::workers::WorkerResult;
-use judge::{ahead, scheduled, unmade};
+use judge::{ahead, scheduled, unmade, untimed};
+use parameters::stamped;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -140,7 +141,7 @@ impl Report {
     #[must_use]
     pub fn new(plan: &Plan, findings: Findings) -> Self {
         let Findings { tally, meter, measured, samples, mut warnings, sent_in_all, simulated, workers, .. } = findings;
-        warnings.extend(ahead(&meter));
+        warnings.extend(ahead(&meter).into_iter().chain(untimed(&meter)));
         let seconds = measured.as_secs_f64();
         let a_second = |count: u64| if seconds > 0.0 { tidy(count as f64 / seconds) } else { 0.0 };
         let per_delivery = |amount: f64| (meter.delivered > 0).then(|| tidy(amount / meter.delivered as f64));
@@ -233,6 +234,8 @@ impl Report {
                 unsent: meter.unsent,
                 stalls: meter.stalls,
                 pings: meter.pings,
+                unstamped: stamped(plan).then_some(meter.unstamped),
+                clock_steps: stamped(plan).then_some(meter.clock_steps),
                 workers,
             },
             series: if plan.traffic.is_some() || meter.delivered > 0 {

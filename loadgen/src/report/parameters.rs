@@ -2,8 +2,14 @@
 
 use super::SIMULATED;
 use super::fields::Parameters;
+use crate::cli::Timestamps;
 use crate::payload::Headers;
 use crate::plan::{Pace, Plan};
+
+/// Whether latencies end with the kernel's timestamps.
+pub(super) fn stamped(plan: &Plan) -> bool {
+    plan.generator.timestamps == Timestamps::Kernel
+}
 
 impl Parameters {
     /// Those of a plan.
@@ -43,6 +49,7 @@ impl Parameters {
             credit,
             retain: traffic.is_some_and(|traffic| traffic.retain),
             retained: plan.retained,
+            timestamps: stamped(plan).then(|| "kernel".into()),
             keep_alive_s: plan.identity.keep_alive,
             connect_rate: plan.connecting.rate,
             ramp_up_s: plan.ramp_up.as_secs_f64(),

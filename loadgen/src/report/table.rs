@@ -194,7 +194,7 @@ fn generator(out: &mut String, report: &Report) {
 }
 
 fn latencies(out: &mut String, report: &Report) {
-    const NAMES: [(&str, &str); 13] = [
+    const NAMES: [(&str, &str); 14] = [
         ("connect", "TCP to CONNACK"),
         ("connack", "CONNECT to CONNACK"),
         ("subscribe", "SUBSCRIBE to SUBACK"),
@@ -208,6 +208,7 @@ fn latencies(out: &mut String, report: &Report) {
         ("end_to_end_undisturbed", "  of the undisturbed"),
         ("acknowledge", "publish to ack"),
         ("generator_lag", "generator lag"),
+        ("generator_read", "generator read"),
     ];
     if report.latency.is_empty() {
         return;

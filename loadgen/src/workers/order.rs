@@ -28,7 +28,7 @@ const HARMLESS: &[&str] = &[
     "qos", "sub_qos", "size", "rate", "window", "credit", "duration", "warmup", "drain", "retain",
     "host", "port", "target", "mqtt", "keepalive", "clean", "expiry", "receive_maximum", "username", "password",
     "client_id_prefix", "topic_prefix", "connect_rate", "connect_window", "connect_timeout", "ifaddr", "driver",
-    "no_spin", "direct", "topic", "start_number", "short_ids", "will_topic", "will_payload", "will_qos", "will_retain",
+    "no_spin", "direct", "timestamps", "topic", "start_number", "short_ids", "will_topic", "will_payload", "will_qos", "will_retain",
     "limit", "interval", "wait_before_publishing", "payload_template", "payload_hdrs",
     "ramp_up",
 ];

@@ -1,5 +1,6 @@
 //! What completions mean.
 
+use super::arrival::Arrival;
 use super::conns::{
     CANCELLED, CONNECTING, DEPARTING, DYING, ENDED, ENTERED, FLUSHING, LINGERING, OPEN, RECEIVING, SENDING,
 };
@@ -115,20 +116,29 @@ impl<M: Machine> Driver<M> {
     }
 
     fn received(&mut self, slot: u32, result: i32, flags: u32) {
+        let buffer = cqueue::buffer_select(flags);
+        // Decided when the driver is built for its machine: the broker's has nothing ahead of the bytes.
+        let Arrival { ahead, result, unix_ns } = if self.shard.machine.wants_arrival_times() {
+            self.arrival(buffer, result)
+        } else {
+            Arrival { ahead: 0, result, unix_ns: None }
+        };
         let conn = self.io.table.at_mut(slot);
         if !cqueue::more(flags) {
             conn.flags &= !(RECEIVING | CANCELLED);
         }
-        let buffer = cqueue::buffer_select(flags);
         if let (Some(id), Ok(len @ 1..)) = (buffer, usize::try_from(result)) {
+            let bytes = &self.buffers.filled(id, ahead + len)[ahead..];
             if conn.has(OPEN) {
                 self.shard.cx.traffic();
                 self.shard.cx.stats.receives += 1;
                 self.shard.cx.stats.received_bytes += len as u64;
-                let bytes = self.buffers.filled(id, len);
+                if let Some(unix_ns) = unix_ns {
+                    self.shard.machine.arriving(unix_ns);
+                }
                 self.shard.step(&mut self.io, Input::Received { conn: ConnId(slot), bytes });
             } else if conn.has(DEPARTING) {
-                self.io.keep_for_departure(slot, self.buffers.filled(id, len));
+                self.io.keep_for_departure(slot, bytes);
             }
         }
         if let Some(id) = buffer {

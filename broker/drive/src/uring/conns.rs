@@ -3,6 +3,7 @@
 //! A slot is free again only when its receive has ended and its send has completed: until then the kernel may still use
 //! what belongs to it. Closing is therefore two steps, [`Io::die`] which cancels, and [`Io::settle`] which closes.
 
+use super::arrival;
 use super::buffers::GROUP;
 use super::direct::Direct;
 use super::ring::Ring;
@@ -130,6 +131,8 @@ pub(super) struct Io {
     pub(super) multishot: bool,
     /// Connections can be handed over: there are other shards.
     pub(super) movable: bool,
+    /// Receives tell when the bytes arrived.
+    pub(super) timed: bool,
 }
 
 /// What names an outgoing socket until it is in the ring's table: no slot, and not that of an unused entry.
@@ -200,7 +203,9 @@ impl Io {
             }
             conn.flags = conn.flags & !CANCELLED | RECEIVING;
             let fd = types::Fd(conn.fd);
-            let entry = if multishot && conn.has(SETTLED_HERE) {
+            let entry = if self.timed {
+                arrival::receive(fd)
+            } else if multishot && conn.has(SETTLED_HERE) {
                 opcode::RecvMulti::new(fd, GROUP).build()
             } else {
                 let receive = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(GROUP).build();
@@ -467,7 +472,10 @@ impl Io {
 
     fn connect(&mut self, number: u64, remote: SocketAddr, local: Option<SocketAddr>, cx: &mut Context) {
         cx.stats.syscalls += 3;
-        let fd = match socket::outgoing(remote, local, false) {
+        let timed = self.timed;
+        let socket = socket::outgoing(remote, local, false);
+        let socket = socket.and_then(|fd| if timed { socket::note_arrivals(&fd).map(|()| fd) } else { Ok(fd) });
+        let fd = match socket {
             Ok(fd) => fd,
             Err(error) => {
                 cx.failed.push((number, error.raw_os_error().unwrap_or(libc::EIO)));

@@ -9,6 +9,7 @@
 //! - `buffers`: the ring of receive buffers.
 //! - `conns`: the connections, their life, and what a machine's commands do to them.
 //! - `direct`: sockets that are in the ring's table only.
+//! - `arrival`: receives that tell when the bytes arrived, for a machine that wants to know.
 //! - `completions`: what completions mean.
 //! - `turn`: the event loop.
 //!
@@ -17,6 +18,7 @@
 //! output for a connection, a process of several shards arms a *one-shot* receive only, so that usually none is armed
 //! when [`HandOff`](ringmq_core::machine::Command::HandOff) comes. If one is, it is cancelled first.
 
+mod arrival;
 pub(crate) mod buffers;
 mod completions;
 mod conns;

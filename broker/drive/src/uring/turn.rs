@@ -61,6 +61,10 @@ impl<M: Machine> Driver<M> {
         if let Some(refusal) = &features.refusal {
             return Err(io::Error::new(io::ErrorKind::Unsupported, format!("io_uring not usable: {refusal}")));
         }
+        if machine.wants_arrival_times() && !features.multishot_receive {
+            let text = format!("Linux {} does not tell when bytes arrived: 6.0 is needed", features.kernel);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
         let (shard, listeners) = Shard::new(setup, machine);
         let options = &shard.cx.options;
         let ring = Ring::new(&features, options.submission_entries)?;
@@ -95,6 +99,7 @@ impl<M: Machine> Driver<M> {
             spare: socket::spare_descriptor(),
             multishot: features.multishot_receive,
             movable: shard.cx.control.shards() > 1,
+            timed: shard.machine.wants_arrival_times(),
         };
         for (listener, socket) in (0..).zip(listeners) {
             io.open_listener(listener, socket)?;

@@ -335,7 +335,9 @@ impl Fleet {
                 // With messages it is their rate that grows.
                 let ramp_up = if self.cx.plan.traffic.is_none() { self.cx.plan.ramp_up } else { Duration::ZERO };
                 let even = rate.map(|rate| Schedule::new(start, rate, self.cx.plan.clients(), everyone));
-                self.connect_schedule = even.map(|schedule| schedule.ramping(nanos(ramp_up)));
+                // Each client is due once. A schedule that went on would have something due for ever, and its thread would
+                // not sleep until the others have connected their clients as well.
+                self.connect_schedule = even.map(|schedule| schedule.with_rounds(Some(1)).ramping(nanos(ramp_up)));
             }
             Phase::Traffic => {
                 self.traffic_ns = start.saturating_add(nanos(self.cx.plan.lead_in()));

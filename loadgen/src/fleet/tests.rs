@@ -331,3 +331,10 @@ fn a_latency_ends_with_the_kernels_time_if_that_is_asked_for_and_else_with_the_r
         }
     }
 }
+
+#[test]
+fn a_thread_that_has_opened_all_its_connections_sleeps_until_the_others_have() {
+    let mut rig = Rig::new("conn --clients 3 --subscribe --connect-rate 1000000000", ConnAckProperties::default());
+    rig.fleet.phase = Phase::Connect;
+    assert_eq!(rig.fleet.deadline(), Some(Time(POLL_NS)), "nothing is due any more");
+}

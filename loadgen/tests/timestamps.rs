@@ -61,6 +61,7 @@ fn messages_of_every_kind_come_whole_and_with_their_time() {
 
 /// Message 2 of four is due at 2 s, while the subscriber does not read: it is read 0.8 s after it has arrived.
 const LATE: &str = r#"
+description = "a reader that pauses"
 warmup = "0s"
 duration = "4s"
 

@@ -95,6 +95,10 @@ pub struct Fleet {
     strangers: Strangers,
     /// Longest frame accepted, bytes.
     largest_frame: u32,
+    /// Whether the subscribers are members of one group.
+    shared: bool,
+    /// Publishers of the run that send; those with higher numbers have one retained message each.
+    live: u32,
     /// Messages after which each publisher is done.
     sequence_end: u64,
     /// With a limit: so many publishers, from the first, are known to be done.
@@ -213,6 +217,8 @@ impl Fleet {
             maker,
             strangers: Strangers::new(plan.received.as_ref(), clocks),
             largest_frame,
+            shared: scenario.share().is_some(),
+            live,
             done: 0,
             clients,
             publishers,

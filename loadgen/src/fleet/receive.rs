@@ -81,8 +81,14 @@ impl Fleet {
 
     fn frame(&mut self, index: usize, frame: Frame<'_>, now: u64, fx: &mut Effects) -> Result<(), String> {
         let version = self.cx.plan.identity.version;
-        let packet = decode(frame, version).map_err(|problem| format!("broker sent what cannot be read: {problem}"))?;
+        let broken = |problem: DecodeError| format!("broker sent what cannot be read: {problem}");
         let state = self.clients[index].state;
+        // Nearly every frame is one; any other packet may be large, and so is a packet of any kind.
+        if frame.packet_type() == Some(PacketType::Publish) && state.is_open() {
+            let publish = Publish::decode(frame.flags(), frame.body, version).map_err(broken)?;
+            return self.delivered(index, &publish, now, fx);
+        }
+        let packet = decode(frame, version).map_err(broken)?;
         if let Packet::ConnAck(answer) = packet {
             if !matches!(state, super::State::Greeting | super::State::Returning) {
                 return Err("broker sent a second CONNACK".into());
@@ -93,7 +99,6 @@ impl Fleet {
             return Err("broker sent something before CONNACK".into());
         }
         match packet {
-            Packet::Publish(publish) => self.delivered(index, &publish, now, fx),
             Packet::PubAck(ack) => self.acknowledged(index, PacketType::PubAck, &ack, now, fx),
             Packet::PubRec(ack) => self.acknowledged(index, PacketType::PubRec, &ack, now, fx),
             Packet::PubComp(ack) => self.acknowledged(index, PacketType::PubComp, &ack, now, fx),
@@ -157,12 +162,11 @@ impl Fleet {
         let Some(position) = subscriber.sources.position(header.publisher) else {
             return Err(format!("message of publisher {} delivered to the wrong subscriber", header.publisher));
         };
-        if header.publisher >= self.cx.plan.live_publishers() {
+        if header.publisher >= self.live {
             self.delivered_retained(index, position, publish.retain, now);
             return Ok(());
         }
         let stream = subscriber.streams + position as usize;
-        let shared = self.cx.plan.scenario.share().is_some();
         // Without numbers each message counts as the next.
         let sequence = header.sequence.unwrap_or_else(|| self.checks.next(stream));
         let credit = match self.checks.record(stream, header.publisher, sequence) {
@@ -171,7 +175,7 @@ impl Fleet {
                 1 + skipped
             }
             // In a plain subscription its credit was given when it was found missing.
-            Verdict::Late if shared => 1,
+            Verdict::Late if self.shared => 1,
             Verdict::Late => {
                 self.missing = self.missing.saturating_sub(1);
                 0
@@ -184,11 +188,13 @@ impl Fleet {
         if let Some(latency) = latency {
             self.gauge.delivered(latency);
         }
-        if self.cx.stage.measures(now) {
+        let (from, until) = self.cx.stage.measured();
+        let measured = from..until;
+        if measured.contains(&now) {
             self.meter.delivered += 1;
-            self.meter.series.delivered(now - self.cx.stage.measured().0, latency);
+            self.meter.series.delivered(now - from, latency);
         }
-        let counts = header.intended_ns.is_some_and(|intended_ns| self.cx.stage.measures(intended_ns));
+        let counts = header.intended_ns.is_some_and(|intended_ns| measured.contains(&intended_ns));
         let measured = latency.filter(|_| counts);
         self.experience_message(index, measured);
         if let Some(latency) = measured {

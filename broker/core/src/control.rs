@@ -188,6 +188,10 @@ pub struct ClientFacts {
     pub unsent_bytes: usize,
     /// These are more than the high watermark: messages for it are queued.
     pub congested: bool,
+    /// It is not read because a queue that it feeds is full, unless its own is, too.
+    pub held_back: bool,
+    /// Publishers that its own full queue holds back.
+    pub holds_back: usize,
     /// What was dropped on the way to it.
     pub drops: Drops,
 }

@@ -33,6 +33,7 @@ macro_rules! counters {
 counters! {
     connections = "connections.count": "Live MQTT connections, a gauge",
     connections_congested = "connections.congested.count": "Connections that do not take what they are sent, a gauge",
+    connections_held_back = "connections.held_back.count": "Clients that full queues hold back, a gauge",
     sessions = "sessions.count": "Sessions, connected or not, a gauge",
     subscriptions = "subscriptions.count": "Subscriptions, shared ones included, a gauge",
     retained = "retained.count": "Retained messages, a gauge",
@@ -52,6 +53,8 @@ counters! {
     client_limited_rejected = "client.limited.rejected": "Connections closed because their clients published too much",
     client_force_shutdown = "client.force_shutdown": "Connections closed because too much waited for their clients",
     client_queue_full = "client.queue_full": "Connections closed because the client's queue was full",
+    client_held_back = "client.held_back": "Times a client was not read because a queue that it feeds was full",
+    client_held_back_in_vain = "client.held_back.in_vain": "Times a full queue let publishers go because its client took nothing",
     client_congested = "client.congested": "Times a connection had more to take than the high watermark",
     session_created = "session.created": "Sessions created",
     session_resumed = "session.resumed": "Sessions resumed by a new connection",

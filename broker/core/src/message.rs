@@ -132,6 +132,12 @@ impl Message {
         &self.bytes[..usize::from(self.topic_len)]
     }
 
+    /// Who published it: [`Publisher::key`].
+    #[must_use]
+    pub fn publisher_key(&self) -> u64 {
+        self.publisher_key
+    }
+
     /// Bytes of topic, properties and payload.
     #[must_use]
     pub fn size(&self) -> usize {

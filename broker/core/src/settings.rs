@@ -2,6 +2,10 @@
 //!
 //! Plain values, already checked; parsing files and command lines is the binary's work. Every field names its EMQX key.
 
+mod queue_full;
+
+pub use queue_full::{BackPressure, QueueFullPolicy, TopicPolicy};
+
 use crate::limit::Limits;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -27,18 +31,6 @@ pub enum ShareStrategy {
     HashTopic,
     /// By hash of the publisher's client identifier.
     HashClientId,
-}
-
-/// What becomes of a message for a client whose queue is full (`ringmq.queue_full_policy`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum QueueFullPolicy {
-    /// The oldest message of its priority is dropped for it.
-    #[default]
-    DropOldest,
-    /// It is dropped.
-    DropNewest,
-    /// It is dropped and the client disconnected; without a connection as [`QueueFullPolicy::DropOldest`].
-    Disconnect,
 }
 
 /// How large a connected client's backlog may become (`force_shutdown`). Beyond that it is disconnected.
@@ -269,6 +261,10 @@ pub struct Settings {
     pub force_shutdown: ForceShutdown,
     /// `ringmq.queue_full_policy`.
     pub queue_full_policy: QueueFullPolicy,
+    /// `ringmq.queue_full_policies`: topics whose messages have a policy of their own, the first that matches.
+    pub queue_full_policies: Vec<TopicPolicy>,
+    /// `ringmq.back_pressure`.
+    pub back_pressure: BackPressure,
     /// What holds for the clients of each listener, by the listener's number, in the place of these settings; empty if
     /// these hold for all. Only what concerns a single client may differ. These records have no such list themselves.
     pub for_listeners: Vec<Self>,
@@ -373,6 +369,8 @@ impl Default for Settings {
             limits: Limits::default(),
             force_shutdown: ForceShutdown::default(),
             queue_full_policy: QueueFullPolicy::DropOldest,
+            queue_full_policies: Vec::new(),
+            back_pressure: BackPressure::default(),
             for_listeners: Vec::new(),
         }
     }

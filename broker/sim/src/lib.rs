@@ -36,6 +36,8 @@ pub struct Outcome {
     pub hash: u64,
     /// Deliveries that were checked.
     pub deliveries: u64,
+    /// Times that a full queue stopped a publisher.
+    pub held_back: u64,
     /// What was found wrong, if anything.
     pub violation: Option<String>,
 }
@@ -45,5 +47,5 @@ pub struct Outcome {
 pub fn run(seed: u64, shape: Shape, print: bool) -> Outcome {
     let mut world = World::new(seed, shape, print);
     let violation = world.run().err();
-    Outcome { hash: world.hash(), deliveries: world.deliveries(), violation }
+    Outcome { hash: world.hash(), deliveries: world.deliveries(), held_back: world.held_back(), violation }
 }

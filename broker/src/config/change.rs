@@ -29,7 +29,15 @@ const ROOTS: [&str; 12] = [
 ];
 
 /// Other keys that can.
-const LIVE_KEYS: [&str; 3] = ["ringmq.limit_action", "ringmq.overload_lateness", "ringmq.queue_full_policy"];
+const LIVE_KEYS: [&str; 7] = [
+    "ringmq.back_pressure.fallback",
+    "ringmq.back_pressure.max_overrun",
+    "ringmq.back_pressure.patience",
+    "ringmq.limit_action",
+    "ringmq.overload_lateness",
+    "ringmq.queue_full_policies",
+    "ringmq.queue_full_policy",
+];
 
 /// Those that the process around the shards looks at.
 const KEYS_OF_THE_PROCESS: [&str; 2] = ["log.console.level", "log.file.level"];

@@ -10,7 +10,7 @@ use crate::log::{Formatter, Level, TimestampFormat};
 use crate::trace::PayloadEncode;
 use ringmq_core::limit::LimitAction;
 use ringmq_core::machine::SHARDS_MAX;
-use ringmq_core::settings::{QueueFullPolicy, ShareStrategy, SlowSubsTime};
+use ringmq_core::settings::{ShareStrategy, SlowSubsTime};
 use ringmq_drive::DriverKind;
 use std::time::Duration;
 
@@ -116,9 +116,6 @@ const LOG_LEVEL: &str = "How grave a note has to be. Can change while the broker
 const LOG_FORMATTER: &str = "How a note is written: as text for people, or as an object of JSON; one line either way.";
 const LOG_TIMESTAMP: &str = "How its time is written: as in RFC 3339, or in microseconds since 1970. `auto` is the first in text, the second in JSON.";
 const LOG_OFFSET: &str = "The time zone of times as in RFC 3339.";
-
-const QUEUE_FULL_POLICIES: [QueueFullPolicy; 3] =
-    [QueueFullPolicy::DropOldest, QueueFullPolicy::DropNewest, QueueFullPolicy::Disconnect];
 
 const LIMIT_ACTIONS: [LimitAction; 3] = [LimitAction::Pause, LimitAction::Drop, LimitAction::Reject];
 
@@ -995,12 +992,60 @@ pub(crate) static KEYS: &[Key] = &[
         "ringmq.queue_full_policy",
         "drop_oldest",
         Kind::Choice {
-            names: &["drop_oldest", "drop_newest", "disconnect"],
-            set: |t, index| t.config.settings.queue_full_policy = QUEUE_FULL_POLICIES[index],
+            names: &records::QUEUE_FULL_POLICY_NAMES,
+            set: |t, index| t.config.settings.queue_full_policy = records::QUEUE_FULL_POLICIES[index],
         },
         "What becomes of a message for a client whose queue is full: the oldest of its priority is dropped for it, or it is \
-         dropped itself, or it is dropped and the client disconnected, in MQTT 5 with 0x97. A client that is not connected \
-         cannot be disconnected: its oldest message goes.",
+         dropped itself, or it is dropped and the client disconnected, in MQTT 5 with 0x97, or it is queued and its \
+         publisher not read until there is room again. A client that is not connected cannot be disconnected: its oldest \
+         message goes; nor does it hold publishers back: `ringmq.back_pressure.fallback` says what goes.",
+    ),
+    key(
+        "ringmq.queue_full_policies",
+        "[]",
+        Kind::List {
+            fields: records::TOPIC_POLICY,
+            clear: |t| t.config.settings.queue_full_policies.clear(),
+            push: |t, record| {
+                t.config.settings.queue_full_policies.push(records::topic_policy(record)?);
+                Ok(())
+            },
+        },
+        "Topics whose messages have a `policy` of their own in the place of `ringmq.queue_full_policy`, at most 30. The \
+         first record whose filter `topic` matches decides. A message under `back_pressure` is not dropped for one under \
+         `drop_oldest`.",
+    ),
+    key(
+        "ringmq.back_pressure.patience",
+        "10s",
+        Kind::Duration {
+            min: Duration::from_millis(100),
+            max: DAY,
+            set: |t, span| t.config.settings.back_pressure.patience = span,
+        },
+        "How long the full queue of a client that takes nothing from it holds publishers back. From then on, until it takes \
+         something, `fallback` is its policy.",
+    ),
+    key(
+        "ringmq.back_pressure.fallback",
+        "drop_oldest",
+        Kind::Choice {
+            names: &["drop_oldest", "drop_newest"],
+            set: |t, index| t.config.settings.back_pressure.fallback = records::QUEUE_FULL_POLICIES[index],
+        },
+        "The policy in the place of `back_pressure` for clients that are not connected or take nothing.",
+    ),
+    key(
+        "ringmq.back_pressure.max_overrun",
+        "65536",
+        Kind::Integer {
+            min: 0,
+            max: 16_777_216,
+            words: &[],
+            set: |t, n| t.config.settings.back_pressure.max_overrun = fit(n),
+        },
+        "Messages that a queue takes under `back_pressure` beyond `mqtt.max_mqueue_len`: what its publishers had sent by the \
+         time they were no longer read. One more is dropped.",
     ),
     key(
         "ringmq.spin",

@@ -1,7 +1,7 @@
 //! Lists of records, such as `rewrite` and `auto_subscribe.topics`: what a record may hold, and what it means.
 
 use crate::rewrite::{Applies, Rule};
-use ringmq_core::settings::AutoSubscription;
+use ringmq_core::settings::{AutoSubscription, QueueFullPolicy, TopicPolicy};
 use ringmq_core::topics::filter;
 
 /// Most records of a list.
@@ -77,6 +77,37 @@ pub(crate) fn auto_subscription(record: &Record<'_>) -> Result<AutoSubscription,
         retain_as_published: record.number("rap", 1)? == 1,
         no_local,
     })
+}
+
+/// The policies for full queues, by their names.
+pub(crate) const QUEUE_FULL_POLICY_NAMES: [&str; 4] = ["drop_oldest", "drop_newest", "disconnect", "back_pressure"];
+
+/// These policies, in the same order.
+pub(crate) const QUEUE_FULL_POLICIES: [QueueFullPolicy; 4] = [
+    QueueFullPolicy::DropOldest,
+    QueueFullPolicy::DropNewest,
+    QueueFullPolicy::Disconnect,
+    QueueFullPolicy::BackPressure,
+];
+
+/// The fields of a record of `ringmq.queue_full_policies`.
+pub(crate) const TOPIC_POLICY: &[&str] = &["topic", "policy"];
+
+/// One of `ringmq.queue_full_policies`.
+///
+/// # Errors
+/// A topic that is no filter or a shared one, a policy that is none.
+pub(crate) fn topic_policy(record: &Record<'_>) -> Result<TopicPolicy, Wrong> {
+    let topic = record.required("topic")?;
+    topic_filter("topic", topic)?;
+    if filter::parse(topic).is_ok_and(|parsed| parsed.share.is_some()) {
+        return Err(Wrong::in_field("topic", "is a shared subscription: give its filter alone"));
+    }
+    let policy = record.required("policy")?;
+    let index = QUEUE_FULL_POLICY_NAMES.iter().position(|name| *name == policy);
+    let why = || format!("is none of {}", QUEUE_FULL_POLICY_NAMES.join(", "));
+    let policy = QUEUE_FULL_POLICIES[index.ok_or_else(|| Wrong::in_field("policy", why()))?];
+    Ok(TopicPolicy { topic: topic.into(), policy })
 }
 
 /// The fields of a record of `rewrite`.

@@ -103,6 +103,7 @@ fn every_key_takes_its_whole_range_and_changes_something() {
             let mut target = Target { config: &mut config, name: "default" };
             let fill = |field: &&'static str| match *field {
                 "action" => (*field, "all"),
+                "policy" => (*field, "back_pressure"),
                 "topic" | "source_topic" | "re" | "dest_topic" => (*field, "t"),
                 _ => (*field, "0"),
             };
@@ -151,6 +152,10 @@ fn what_is_wrong_in_a_record_is_shown_with_its_place() {
     assert!(unknown.contains("r.conf:3:") && unknown.contains("unknown field flags"), "{unknown}");
     let qos = refusal("auto_subscribe.topics = [{ topic = a, qos = 3 }]");
     assert!(qos.contains("qos is not a number from 0 to 2"), "{qos}");
+    let policy = refusal("ringmq.queue_full_policies = [{ topic = a, policy = wait }]");
+    assert!(policy.contains("policy is none of drop_oldest, drop_newest, disconnect, back_pressure"), "{policy}");
+    let shared = refusal("ringmq.queue_full_policies = [{ topic = \"$share/g/a\", policy = drop_newest }]");
+    assert!(shared.contains("topic is a shared subscription"), "{shared}");
     let placeholder =
         refusal("auto_subscribe.topics = [{ topic = \"a/${x\" }]".replace("${x", "$\\u007bpeer}").as_str());
     assert!(placeholder.contains("has a placeholder other than"), "{placeholder}");

@@ -21,9 +21,10 @@ pub(super) const DEFAULT_ZONE: &str = "default";
 
 /// True for a key that a zone can have of its own: one that is about a single client.
 pub(super) fn is_zonal(key: &str) -> bool {
-    const OTHERS: [&str; 2] = ["ringmq.limit_action", "ringmq.queue_full_policy"];
+    const OTHERS: [&str; 3] = ["ringmq.limit_action", "ringmq.queue_full_policy", "ringmq.queue_full_policies"];
     // A shared subscription has members of many zones.
     key.starts_with("force_shutdown.")
+        || key.starts_with("ringmq.back_pressure.")
         || (key.starts_with("mqtt.") && key != "mqtt.shared_subscription_strategy")
         || OTHERS.contains(&key)
 }

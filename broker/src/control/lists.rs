@@ -243,6 +243,8 @@ fn client(shard: ShardId, facts: &ClientFacts) -> Value {
         "awaiting_rel_cnt": facts.unreleased,
         "unsent_bytes": facts.unsent_bytes,
         "congested": facts.congested,
+        "held_back": facts.held_back,
+        "holds_back": facts.holds_back,
         "send_msg.dropped.queue_full": facts.drops.queue_full,
         "send_msg.dropped.too_large": facts.drops.too_large,
         "send_msg.dropped.expired": facts.drops.expired,

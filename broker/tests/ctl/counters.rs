@@ -11,11 +11,14 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 /// Counters that nothing here moves, and why. What begins with `driver.` is tested with the drivers.
-const UNMOVED: [(&str, &str); 7] = [
+const UNMOVED: [(&str, &str); 10] = [
     ("client.force_shutdown", LIMITS),
+    ("client.held_back", LIMITS),
+    ("client.held_back.in_vain", LIMITS),
     ("client.limited.paused", LIMITS),
     ("client.limited.rejected", LIMITS),
     ("client.queue_full", LIMITS),
+    ("connections.held_back.count", LIMITS),
     ("messages.dropped.limited", LIMITS),
     ("overload_protection.delay.ok", "needs a shard that is late while it replays; moved in the shard's own tests"),
     ("overload_protection.new_conn", LIMITS),

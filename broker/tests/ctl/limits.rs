@@ -155,6 +155,30 @@ fn clients_for_which_too_much_waits_are_disconnected() {
     }
 }
 
+#[test]
+fn a_full_queue_holds_its_publishers_back_and_is_shown() {
+    let file = "mqtt { max_inflight = 1, max_mqueue_len = 2 }\n\
+                ringmq { queue_full_policy = back_pressure, back_pressure.patience = 4s }\n";
+    let broker = Broker::start("backpressure", file);
+    let mut publisher = broker.client("publisher").0;
+    let mut subscriber = broker.client("subscriber").0;
+    subscribe_to_t(&mut subscriber);
+    for _ in 0..3 {
+        publish(&mut publisher);
+    }
+    await_counter(&broker, "client.held_back", 1);
+    assert!(broker.ctl(&["stats"]).contains("connections.held_back.count"), "a gauge");
+    assert!(broker.ctl(&["--json", "clients", "show", "publisher"]).contains(r#""held_back":true"#));
+    assert!(broker.ctl(&["--json", "clients", "show", "subscriber"]).contains(r#""holds_back":1"#));
+    await_counter(&broker, "client.held_back.in_vain", 1);
+    assert!(pings(&mut publisher), "it is read again");
+    let policies = "[{topic = \"x/#\", policy = back_pressure}, {topic = t, policy = drop_newest}]";
+    broker.ctl(&["conf", "set", "ringmq.queue_full_policies", policies]);
+    publish(&mut publisher);
+    await_counter(&broker, "delivery.dropped.queue_full", 1);
+    assert!(pings(&mut publisher));
+}
+
 /// A shard that could not run for a while is late, and refuses who comes until it has been on time again.
 #[test]
 fn an_overloaded_shard_refuses_new_clients() {

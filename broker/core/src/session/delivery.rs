@@ -4,6 +4,7 @@
 //! looking at the front, or by bisection on the distance from it. Only once the sequence has gone all the way round to
 //! a message that was never acknowledged is the order lost, and the window searched, until it is empty.
 
+use super::holding::Holding;
 use super::queue::Queue;
 use crate::machine::ShardId;
 use crate::message::Message;
@@ -30,6 +31,8 @@ pub(crate) struct Outgoing {
     /// 0 if there is none.
     pub(crate) subscription_id: u32,
     pub(crate) via: Option<Via>,
+    /// Its publisher is held back rather than it be dropped for a message that is not such.
+    pub(crate) spared: bool,
 }
 
 /// How far a message in the window has come.
@@ -78,6 +81,8 @@ pub(crate) struct Delivery {
     pub(crate) queue: Queue,
     /// Set while the connection has more to take than it should.
     pub(crate) stall: Option<Stall>,
+    /// Set while the queue is full, or nearly so, and holds publishers back.
+    pub(crate) holding: Option<Box<Holding>>,
     /// Messages in the window that are to be sent again.
     to_resend: usize,
     /// Place in the window before which none of them is.
@@ -91,6 +96,11 @@ pub(crate) struct Delivery {
 impl Delivery {
     pub(crate) fn is_empty(&self) -> bool {
         self.window.is_empty() && self.queue.is_empty() && self.unreleased.is_empty() && self.stall.is_none()
+    }
+
+    /// True if the queue holds publishers back.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.holding.as_ref().is_some_and(|holding| !holding.gave_up)
     }
 
     /// True if a QoS 0 message has to wait behind others of its kind, or for the connection to take bytes.
@@ -290,7 +300,7 @@ mod tests {
             payload: &[],
         };
         let message = Message::keep(&passing);
-        Outgoing { message, qos: QoS::AtLeastOnce, retain: false, subscription_id: 0, via: None }
+        Outgoing { message, qos: QoS::AtLeastOnce, retain: false, subscription_id: 0, via: None, spared: false }
     }
 
     proptest! {

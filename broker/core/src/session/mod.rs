@@ -6,12 +6,14 @@
 
 mod aliases;
 mod delivery;
+mod holding;
 mod names;
 mod queue;
 mod subscriptions;
 
 pub(crate) use aliases::{AliasesIn, AliasesOut, TopicForm};
 pub(crate) use delivery::{Delivery, Flight, Outgoing, Stage, Stall, Via};
+pub(crate) use holding::Holding;
 pub(crate) use names::Names;
 pub(crate) use subscriptions::{Subscription, Subscriptions};
 

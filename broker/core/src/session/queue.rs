@@ -20,6 +20,32 @@ pub(crate) struct Queue {
 struct Level {
     priority: u16,
     messages: VecDeque<Outgoing>,
+    /// Messages that are spared.
+    spared: usize,
+}
+
+impl Level {
+    fn new(priority: u16) -> Self {
+        Self { priority, messages: VecDeque::new(), spared: 0 }
+    }
+
+    /// Takes out the oldest message that is not spared; `None` if all are.
+    fn take_unspared(&mut self) -> Option<Outgoing> {
+        if self.spared == 0 {
+            return self.messages.pop_front();
+        }
+        if self.spared == self.messages.len() {
+            return None;
+        }
+        let at = self.messages.iter().position(|held| !held.spared)?;
+        self.messages.remove(at)
+    }
+
+    fn pop(&mut self) -> Option<Outgoing> {
+        let oldest = self.messages.pop_front()?;
+        self.spared -= usize::from(oldest.spared);
+        Some(oldest)
+    }
 }
 
 impl Queue {
@@ -43,32 +69,48 @@ impl Queue {
         max > 0 && at.is_ok_and(|at| self.levels[at].messages.len() >= max)
     }
 
+    /// Messages of the priority that has most of them.
+    pub(crate) fn longest(&self) -> usize {
+        self.levels.iter().map(|level| level.messages.len()).max().unwrap_or(0)
+    }
+
     /// QoS 0 messages among them.
     #[inline]
     pub(crate) fn at_most_once(&self) -> usize {
         self.at_most_once
     }
 
-    /// Appends a message to those of its priority. If there are `max` of them already, the oldest is dropped and
-    /// returned; `max` 0 is no limit.
+    /// Appends a message to those of its priority. If there are `max` of them already, one is dropped and returned: the
+    /// oldest that is not spared, or else the oldest for a message that is spared itself, and that message for one that is
+    /// not. `max` 0 is no limit.
     pub(crate) fn push(&mut self, priority: u16, outgoing: Outgoing, max: usize) -> Option<Outgoing> {
         let at = match self.levels.binary_search_by(|level| priority.cmp(&level.priority)) {
             Ok(at) => at,
             Err(_) if self.len == 0 => {
                 self.levels.clear();
-                self.levels.push(Level { priority, messages: VecDeque::new() });
+                self.levels.push(Level::new(priority));
                 0
             }
             Err(at) => {
-                self.levels.insert(at, Level { priority, messages: VecDeque::new() });
+                self.levels.insert(at, Level::new(priority));
                 at
             }
         };
-        let messages = &mut self.levels[at].messages;
-        let dropped = if max > 0 && messages.len() >= max { messages.pop_front() } else { None };
+        let level = &mut self.levels[at];
+        let mut dropped = None;
+        if max > 0 && level.messages.len() >= max {
+            dropped = level.take_unspared();
+            if dropped.is_none() {
+                if !outgoing.spared {
+                    return Some(outgoing);
+                }
+                dropped = level.pop();
+            }
+        }
         self.at_most_once += usize::from(outgoing.qos == QoS::AtMostOnce);
         self.bytes += outgoing.message.size();
-        messages.push_back(outgoing);
+        level.spared += usize::from(outgoing.spared);
+        level.messages.push_back(outgoing);
         self.len += 1;
         if let Some(dropped) = &dropped {
             self.forget(dropped);
@@ -85,7 +127,7 @@ impl Queue {
     /// Takes the message that leaves next.
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         let level = self.levels.first_mut()?;
-        let outgoing = level.messages.pop_front()?;
+        let outgoing = level.pop()?;
         // The last level stays, so that a queue in use does not allocate one for every message.
         if level.messages.is_empty() && self.levels.len() > 1 {
             self.levels.remove(0);
@@ -128,7 +170,8 @@ mod tests {
             properties: &[],
             payload: &number.to_le_bytes()[..number as usize % 5],
         };
-        Outgoing { message: Message::keep(&passing), qos, retain: false, subscription_id: number, via: None }
+        let spared = number.is_multiple_of(3);
+        Outgoing { message: Message::keep(&passing), qos, retain: false, subscription_id: number, via: None, spared }
     }
 
     proptest! {
@@ -145,8 +188,12 @@ mod tests {
                         let qos = if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce };
                         let level = model.entry(core::cmp::Reverse(priority)).or_default();
                         prop_assert_eq!(queue.is_full(priority, max), max > 0 && level.len() >= max);
-                        let oldest = (max > 0 && level.len() >= max).then(|| level.remove(0).0);
                         level.push((number, at_least_once));
+                        // The oldest that is not spared, the new one among them, or else the oldest.
+                        let oldest = (max > 0 && level.len() > max).then(|| {
+                            let at = level.iter().position(|(number, _)| !number.is_multiple_of(3)).unwrap_or(0);
+                            level.remove(at).0
+                        });
                         let dropped = queue.push(priority, outgoing(number, qos), max);
                         prop_assert_eq!(dropped.map(|dropped| dropped.subscription_id), oldest);
                     }
@@ -161,6 +208,7 @@ mod tests {
                 prop_assert_eq!(queue.is_empty(), all.is_empty());
                 // The topic is one byte long.
                 prop_assert_eq!(queue.bytes(), all.iter().map(|(number, _)| 1 + *number as usize % 5).sum::<usize>());
+                prop_assert_eq!(queue.longest(), model.values().map(Vec::len).max().unwrap_or(0));
                 prop_assert_eq!(queue.at_most_once(), all.iter().filter(|(_, at_least_once)| !at_least_once).count());
             }
             let left: Vec<_> = queue.into_messages().map(|left| left.subscription_id).collect();

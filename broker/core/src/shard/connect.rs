@@ -266,6 +266,7 @@ impl Shard {
             self.hub.repeat(session, u64::MAX, fx);
             self.hub.pump(session, fx);
         }
+        self.read_or_not(session, fx);
         self.tell_of_connected(session, conn, connect.clean_start, fx);
         if !self.hub.settings.auto_subscribe.is_empty() {
             self.auto_subscribe(session, conn, connect.username, fx);

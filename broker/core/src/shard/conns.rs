@@ -50,6 +50,8 @@ impl Pauses {
     pub(super) const SUBSCRIBING: Self = Self(4);
     /// It has published too much.
     pub(super) const LIMITED: Self = Self(8);
+    /// A queue that it feeds is full.
+    pub(super) const HELD_BACK: Self = Self(16);
 
     pub(super) fn any(self) -> bool {
         self.0 != 0

@@ -3,6 +3,7 @@
 //! This is the part of a shard that a fan-out changes while it walks the index of subscriptions, so it stands apart
 //! from the index. It knows nothing of matching and of other shards.
 
+use super::back_pressure::{Notice, queue_holding_back};
 use super::frames::Frames;
 use super::overfull::{Cause, has_too_much};
 use super::profiles::Profiles;
@@ -49,6 +50,8 @@ pub(super) struct Hub {
     pub(super) traces: Option<Box<Traces>>,
     /// Sessions to disconnect at the end of the step.
     pub(super) overfull: Vec<(u32, Cause)>,
+    /// What full queues have come to mean for publishers during the step, in order.
+    pub(super) notices: Vec<Notice>,
 }
 
 /// A subscription as delivery sees it.
@@ -161,7 +164,8 @@ impl Hub {
                 // Kept until it is acknowledged [MQTT-4.3.2-2] [MQTT-4.3.2-3] [MQTT-4.3.3-2] [MQTT-4.3.3-3]
                 // [MQTT3-4.3.2-1].
                 let Target { subscription_id, via, .. } = target;
-                let outgoing = Outgoing { message: once.keep(self.now_ms), qos, retain, subscription_id, via };
+                let message = once.keep(self.now_ms);
+                let outgoing = Outgoing { message, qos, retain, subscription_id, via, spared: false };
                 session.delivery_mut().launch(self.now_ms, outgoing).expect("an identifier is free");
                 self.counters.count_sent(qos);
                 count_out(&mut self.topic_metrics, once.passing.topic, qos);
@@ -195,18 +199,27 @@ impl Hub {
             return;
         }
         let Target { subscription_id, via, .. } = target;
-        let outgoing = Outgoing { message: once.keep(self.now_ms), qos, retain, subscription_id, via };
+        let mut policy = settings.queue_full_policy_for(once.passing.topic);
+        let spared = policy == QueueFullPolicy::BackPressure;
+        let outgoing = Outgoing { message: once.keep(self.now_ms), qos, retain, subscription_id, via, spared };
         let priority = settings.mqueue_priority(once.passing.topic);
         let max = settings.max_mqueue_len as usize;
         let connected = session.conn.is_some();
-        let queue = &mut session.delivery_mut().queue;
-        let dropped = match settings.queue_full_policy {
-            QueueFullPolicy::Disconnect if connected && queue.is_full(priority, max) => {
+        let delivery = session.delivery_mut();
+        if spared && !(connected && delivery.holding.as_ref().is_none_or(|holding| !holding.gave_up)) {
+            policy = settings.back_pressure.fallback;
+        }
+        let dropped = match policy {
+            QueueFullPolicy::BackPressure => {
+                let notices = &mut self.notices;
+                !queue_holding_back(target.session, delivery, settings, (priority, outgoing), self.now_ms, notices)
+            }
+            QueueFullPolicy::Disconnect if connected && delivery.queue.is_full(priority, max) => {
                 note(&mut self.overfull, target.session, Cause::QueueFull);
                 true
             }
-            QueueFullPolicy::DropNewest if queue.is_full(priority, max) => true,
-            _ => queue.push(priority, outgoing, max).is_some(),
+            QueueFullPolicy::DropNewest if delivery.queue.is_full(priority, max) => true,
+            _ => delivery.queue.push(priority, outgoing, max).is_some(),
         };
         if dropped {
             self.counters.delivery_dropped_queue_full += 1;
@@ -225,6 +238,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(to) else { return };
         let Some(conn) = session.conn else { return };
         let window = usize::from(session.window);
+        let mut took = false;
         while let Some(delivery) = &mut session.delivery
             && let Some(first) = delivery.queue.front()
         {
@@ -240,6 +254,7 @@ impl Hub {
                 break;
             }
             let outgoing = delivery.queue.pop().expect("a first one");
+            took = true;
             let passing = outgoing.message.view();
             if passing.expired(self.now_ms) {
                 // [MQTT-3.3.2-5]
@@ -269,8 +284,12 @@ impl Hub {
                 }
             }
         }
+        let holding = session.delivery.as_ref().is_some_and(|delivery| delivery.holding.is_some());
         if self.profiles.of(session.listener).retry_interval.is_some() {
             self.to_arm.push(to);
+        }
+        if took && holding {
+            self.note_taken(to);
         }
         self.note_room(to, fx);
     }

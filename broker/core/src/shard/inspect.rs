@@ -100,6 +100,8 @@ impl Shard {
             unreleased: delivery.map_or(0, |delivery| delivery.unreleased()),
             unsent_bytes,
             congested: unsent_bytes >= HIGH_WATER_BYTES,
+            held_back: self.back_pressure.is_held_back(held.key),
+            holds_back: delivery.and_then(|held| held.holding.as_ref()).map_or(0, |holding| holding.len()),
             drops: held.extra.as_ref().map(|extra| extra.drops).unwrap_or_default(),
         }
     }

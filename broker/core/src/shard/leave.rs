@@ -1,5 +1,6 @@
 //! How connections and sessions end, and what becomes of the will (sections 3.1.2.5, 3.14, 4.1).
 
+use super::back_pressure::Notice;
 use super::connect::spread;
 use super::observe::Place;
 use super::{Flow, Shard};
@@ -124,6 +125,9 @@ impl Shard {
         held.last_seen_ms = self.hub.now_ms;
         if let Some(delivery) = &mut held.delivery {
             delivery.stall = None;
+            if let Some(mut holding) = delivery.holding.take() {
+                self.hub.notices.extend(holding.let_go().map(Notice::LetGo));
+            }
         }
         let mut replays = Vec::new();
         if let Some(extra) = &mut held.extra {
@@ -204,6 +208,7 @@ impl Shard {
         }
         let generation = self.hub.sessions.generation(session).expect("session to terminate");
         let held = self.hub.sessions.remove(session).expect("session to terminate");
+        self.back_pressure.forget(held.key);
         let hash = held.client_hash;
         if let Ok(entry) = self.clients.find_entry(spread(hash), |(_, slot)| *slot == session) {
             entry.remove();

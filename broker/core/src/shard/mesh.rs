@@ -60,6 +60,7 @@ impl Shard {
             }
             Record::ExclusiveReleased { to, ticket } => self.suback_answered(*to, *ticket, None, fx),
             Record::Congested { congested } => self.pressure.set_elsewhere(from, *congested),
+            Record::HoldBack { publisher, hold } => self.held_back(from, *publisher, *hold, fx),
             Record::ShareLeave { from: session, group, filter } => {
                 self.leave_at_home(from, *session, group, filter);
             }

@@ -7,7 +7,7 @@
 //! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
 //! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
 //! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet;
-//! `pressure` holds up publishers; `limits` those that publish too much, `overfull` ends those that hold too much,
+//! `pressure` holds up publishers, `back_pressure` those that feed a full queue; `limits` those that publish too much, `overfull` ends those that hold too much,
 //! `overload` looks whether the shard keeps up, `profiles` says what holds for clients of which listener; `tick` is time.
 //! What operators want to know is noted in passing: `flapping`, `congestion`, `topic_metrics`, `slow_subs`.
 //!
@@ -17,6 +17,7 @@
 mod acks;
 mod auth;
 mod auto_subscribe;
+mod back_pressure;
 mod banned;
 mod congestion;
 mod connect;
@@ -69,6 +70,7 @@ use crate::timer::Wheel;
 use crate::topics::{Index, Matches};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use back_pressure::BackPressure;
 use congestion::Congestion;
 use conns::Conns;
 use core::net::IpAddr;
@@ -142,6 +144,7 @@ pub struct Shard {
     /// Connections accepted from each address in the current second.
     accepted_from: HashMap<IpAddr, u32, FixedState>,
     pressure: Pressure,
+    back_pressure: BackPressure,
     load: Load,
     /// The time of the current turn, and how many deliveries it may still make before fan-outs are put off.
     turn: Time,
@@ -199,6 +202,7 @@ impl Shard {
                 dropped_for: None,
                 traces: None,
                 overfull: Vec::new(),
+                notices: Vec::new(),
             },
             clients: HashTable::new(),
             index: Index::new(random.next_u64()),
@@ -223,6 +227,7 @@ impl Shard {
             accepted_from: HashMap::with_hasher(FixedState::with_seed(random.next_u64())),
             random,
             pressure: Pressure::default(),
+            back_pressure: BackPressure::default(),
             load,
             names: Random::new(names_seed),
             turn: Time::default(),
@@ -246,6 +251,7 @@ impl Shard {
         counters.sessions = self.hub.sessions.len() as u64;
         counters.retained = self.retained.len() as u64;
         counters.delayed = self.delayed.len() as u64;
+        counters.connections_held_back = self.back_pressure.held_back_len() as u64;
         counters.connections_congested = self.congestion.len() as u64;
         let sent = counters.messages_qos0_sent + counters.messages_qos1_sent + counters.messages_qos2_sent;
         counters.messages_sent = sent;
@@ -274,6 +280,9 @@ impl Shard {
         }
         while let Some(session) = self.hub.with_room.pop() {
             self.continue_replays(session, fx);
+        }
+        if !self.hub.notices.is_empty() {
+            self.settle_back_pressure(fx);
         }
         while let Some(session) = self.hub.to_arm.pop() {
             self.arm(session);

@@ -75,6 +75,8 @@ pub(super) enum Record<'a> {
     ShareLeave { from: SessionRef, group: &'a str, filter: &'a str },
     /// Whether my fan-outs are congested.
     Congested { congested: bool },
+    /// Whether full queues of mine hold back your publisher with this key.
+    HoldBack { publisher: u64, hold: bool },
 }
 
 impl<'a> Record<'a> {
@@ -99,6 +101,7 @@ impl<'a> Record<'a> {
             | Self::ExclusiveAnswer { .. }
             | Self::ExclusiveRelease { .. }
             | Self::ExclusiveReleased { .. }
+            | Self::HoldBack { .. }
             | Self::Congested { .. } => Lane::Control,
         }
     }
@@ -216,6 +219,11 @@ impl<'a> Record<'a> {
                 out.push(kind::CONGESTED);
                 out.push(u8::from(*congested));
             }
+            Self::HoldBack { publisher, hold } => {
+                out.push(kind::HOLD_BACK);
+                out.extend_from_slice(&publisher.to_le_bytes());
+                out.push(u8::from(*hold));
+            }
         }
     }
 
@@ -268,6 +276,7 @@ impl<'a> Record<'a> {
             },
             kind::EXCLUSIVE_RELEASED => Self::ExclusiveReleased { to: from.session(), ticket: from.u32() },
             kind::CONGESTED => Self::Congested { congested: from.u8() != 0 },
+            kind::HOLD_BACK => Self::HoldBack { publisher: u64::from_le_bytes(from.array()), hold: from.u8() != 0 },
             _ => unreachable!("mesh record of unknown kind {kind}"),
         };
         *batch = from.0;
@@ -295,6 +304,7 @@ mod kind {
     pub(super) const EXCLUSIVE_ANSWER: u8 = 17;
     pub(super) const EXCLUSIVE_RELEASE: u8 = 18;
     pub(super) const EXCLUSIVE_RELEASED: u8 = 19;
+    pub(super) const HOLD_BACK: u8 = 20;
 }
 
 fn put_u32(out: &mut Vec<u8>, value: u32) {

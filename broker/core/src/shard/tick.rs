@@ -1,6 +1,7 @@
 //! Time: timers of connections and sessions, what is left over from earlier turns, and housekeeping once a second.
 
 use super::Shard;
+use super::back_pressure::Notice;
 use super::conns::Phase;
 use super::leave::End;
 use crate::machine::{CloseHow, Command, ConnId, Effects};
@@ -113,6 +114,15 @@ impl Shard {
                     return self.end(session, End::SendTimeout, fx);
                 }
             }
+            if let Some(holding) = &mut delivery.holding
+                && !holding.gave_up
+                && settings.back_pressure.gives_up_ms(holding.took_ms) <= now_ms
+            {
+                holding.gave_up = true;
+                self.hub.counters.client_held_back_in_vain += 1;
+                self.hub.notices.extend(holding.let_go().map(Notice::LetGo));
+                self.hub.notices.push(Notice::Changed(session));
+            }
             let release_ms = u64::try_from(settings.await_rel_timeout.as_millis()).unwrap_or(u64::MAX);
             if let Some(since_ms) = now_ms.checked_sub(release_ms) {
                 let dropped = delivery.drop_unreleased(since_ms);
@@ -152,7 +162,10 @@ impl Shard {
             let stalled =
                 after(delivery.and_then(|held| held.stall).map(|stall| stall.since_ms), settings.send_timeout);
             let unreleased = after(delivery.and_then(|held| held.unreleased_since_ms()), settings.await_rel_timeout);
-            [keep_alive_ms, stalled, unreleased, retry_due_ms, replay_due_ms].into_iter().flatten().min()
+            let holding = delivery.and_then(|held| held.holding.as_ref()).filter(|holding| !holding.gave_up);
+            let gives_up_ms = holding.map(|holding| settings.back_pressure.gives_up_ms(holding.took_ms));
+            let others = [unreleased, retry_due_ms, replay_due_ms, gives_up_ms];
+            [keep_alive_ms, stalled].into_iter().chain(others).flatten().min()
         };
         let Some(due_ms) = due_ms else { return };
         match held.timer {

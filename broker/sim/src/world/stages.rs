@@ -39,6 +39,11 @@ impl World {
         self.oracle.deliveries
     }
 
+    /// Times that a full queue stopped a publisher.
+    pub(crate) fn held_back(&self) -> u64 {
+        self.counters().iter().map(|counters| counters.client_held_back).sum()
+    }
+
     fn verdict(&mut self) -> Result<(), String> {
         self.oracle
             .violation
@@ -217,6 +222,7 @@ impl World {
                 ("sessions", counters.sessions),
                 ("subscriptions", counters.subscriptions),
                 ("retained messages", counters.retained),
+                ("clients that are held back", counters.connections_held_back),
                 ("connected without a disconnected", counters.client_connected - counters.client_disconnected),
                 ("created without a terminated", counters.session_created - counters.session_terminated),
             ] {

@@ -200,6 +200,11 @@ impl World {
         ticks
     }
 
+    /// The shard that a client's connection is on.
+    pub(super) fn shard_of(&self, client: Client) -> usize {
+        self.links[client.0].shard
+    }
+
     pub(super) fn shard(&self, shard: usize) -> &Shard {
         &self.shards[shard].0
     }

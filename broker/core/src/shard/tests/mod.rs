@@ -3,6 +3,7 @@
 //! The simulator covers many clients and bad luck; here each test is about one promise.
 
 mod auth;
+mod back_pressure;
 mod banned;
 mod bounds;
 mod congestion;

@@ -125,6 +125,9 @@ pub(crate) fn carry_out(plan: &Arc<Plan>, warnings: Vec<String>) -> Result<Findi
     let mut seats = seats.unwrap_or_default().into_iter();
     let directory = Arc::new(Directory::new(plan));
     let simulated = broker.as_ref();
+    if simulated.is_none() {
+        stage.wake_by(control.clone());
+    }
     let live = watch::live(plan);
     let cx =
         Context { plan: Arc::clone(plan), stage: Arc::clone(&stage), directory, live, clock: Clock::start(), events };
@@ -202,6 +205,7 @@ pub(crate) fn perform<T>(
     let stage = Arc::new(Stage::new(threads));
     let control = Control::new(threads).map_err(|problem| format!("cannot set up: {problem}"))?;
     let (events, told) = channel();
+    stage.wake_by(control.clone());
     let directory = Arc::new(Directory::of_share(plan, share));
     let cx = Context { plan: Arc::clone(plan), stage, directory, live, clock, events };
     Ok(thread::scope(|scope| {

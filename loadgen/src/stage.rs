@@ -2,9 +2,11 @@
 //!
 //! The main thread alone moves the phase; the fleets notice at their next tick, and tell it by [`Event`]s when they
 //! have done their part, so that no phase begins on a guess. Everything here is a few atomics that are read once a
-//! turn. Absent: messages' credits, which go through the drivers' mesh.
+//! turn, and a bell for those that sleep. Absent: messages' credits, which go through the drivers' mesh.
 
+use ringmq_drive::Control;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
@@ -90,6 +92,8 @@ pub struct Stage {
     measure_from_ns: AtomicU64,
     measure_until_ns: AtomicU64,
     progress: Box<[Progress]>,
+    /// How to wake threads that sleep.
+    bell: OnceLock<Control>,
 }
 
 impl Stage {
@@ -102,6 +106,7 @@ impl Stage {
             measure_from_ns: AtomicU64::new(u64::MAX),
             measure_until_ns: AtomicU64::new(u64::MAX),
             progress: (0..threads).map(|_| Progress::default()).collect(),
+            bell: OnceLock::new(),
         }
     }
 
@@ -111,10 +116,20 @@ impl Stage {
         Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
     }
 
+    /// Wakes these threads whenever a phase begins.
+    pub fn wake_by(&self, control: Control) {
+        // One stage is of one run, which sets this once.
+        let _ = self.bell.set(control);
+    }
+
     /// Main thread: begins a phase whose schedule, if it has one, starts at this time.
     pub fn begin(&self, phase: Phase, start_ns: u64) {
         self.phase_start_ns.store(start_ns, Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Release);
+        if let Some(control) = self.bell.get() {
+            // Who has not heard the last one finds this phase when it does.
+            let _ = control.ask_all(|_| Box::new(()));
+        }
     }
 
     /// When the schedule of the current phase starts.
@@ -194,6 +209,8 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringmq_core::machine::{Effects, Input, Machine, ShardId, Time};
+    use ringmq_drive::{DriverKind, Options, Setup, links};
     use std::sync::mpsc;
 
     #[test]
@@ -207,6 +224,37 @@ mod tests {
         assert!(told.try_recv().is_err(), "an acknowledgement is missing");
         stage.account(1, Account { expected: 0, accounted: 6, unacknowledged: 0 }, &events);
         assert!(matches!(told.try_recv(), Ok(Event::Quiet)));
+    }
+
+    /// Sleeps until somebody says something, and passes it on.
+    struct Sleeper(Sender<()>);
+
+    impl Machine for Sleeper {
+        fn handle(&mut self, _now: Time, input: Input<'_>, _fx: &mut Effects) {
+            if matches!(input, Input::Control(_)) {
+                self.0.send(()).unwrap();
+            }
+        }
+
+        fn deadline(&self) -> Option<Time> {
+            None
+        }
+    }
+
+    #[test]
+    fn whoever_sleeps_is_told_of_a_phase() {
+        let (stage, control) = (Stage::new(1), Control::new(1).unwrap());
+        let (woken, told) = mpsc::channel();
+        let (links, options) = (links(1).remove(0), Options::default());
+        let setup = Setup { shard: ShardId(0), listeners: Vec::new(), links, options, control: control.clone() };
+        let sleeper = std::thread::spawn(move || ringmq_drive::run(DriverKind::Epoll, setup, Sleeper(woken)));
+        stage.wake_by(control.clone());
+        for phase in [Phase::Connect, Phase::Traffic] {
+            stage.begin(phase, 0);
+            told.recv_timeout(std::time::Duration::from_secs(20)).expect("it is told in time");
+        }
+        control.request_stop();
+        sleeper.join().unwrap().unwrap();
     }
 
     #[test]

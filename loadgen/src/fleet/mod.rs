@@ -53,7 +53,6 @@ pub use outcome::Outcome;
 use crate::arrivals::Arrivals;
 use crate::checks::Checks;
 use crate::cli::Timestamps;
-use crate::clock::NANOS_PER_MILLI;
 use crate::disturbance::nanos;
 use crate::live::{Counters, Gauge};
 use crate::payload::{Maker, Strangers};
@@ -71,9 +70,6 @@ use std::time::Duration;
 
 /// What a packet may hold besides the payload: the longest topic, and properties as long again.
 const PACKET_BYTES_BESIDES_PAYLOAD: usize = 128 * 1024;
-
-/// How often a fleet that does not spin looks at the stage, nanoseconds.
-const POLL_NS: u64 = 2 * NANOS_PER_MILLI;
 
 /// Clients on their way through a phase: dialled or subscribing.
 #[derive(Debug, Default)]
@@ -152,6 +148,8 @@ pub struct Fleet {
 
     /// Something was received or sent since the last tick.
     active: bool,
+    /// Longest time between two looks at what time brings, nanoseconds, if the thread sleeps.
+    poll_ns: u64,
     last_tick_ns: u64,
     /// The driver's time at the last input.
     driver_now: Time,
@@ -254,6 +252,7 @@ impl Fleet {
             accounted: None,
             sweep: Sweep::default(),
             active: false,
+            poll_ns: machine::poll_ns(&plan.generator.cores, thread),
             last_tick_ns: 0,
             driver_now: Time(0),
             cx,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cli::Cli;
-use crate::clock::Clock;
+use crate::clock::{Clock, NANOS_PER_MILLI};
 use crate::live::Live;
 use crate::plan::Plan;
 use crate::stage::Stage;
@@ -336,5 +336,5 @@ fn a_latency_ends_with_the_kernels_time_if_that_is_asked_for_and_else_with_the_r
 fn a_thread_that_has_opened_all_its_connections_sleeps_until_the_others_have() {
     let mut rig = Rig::new("conn --clients 3 --subscribe --connect-rate 1000000000", ConnAckProperties::default());
     rig.fleet.phase = Phase::Connect;
-    assert_eq!(rig.fleet.deadline(), Some(Time(POLL_NS)), "nothing is due any more");
+    assert_eq!(rig.fleet.deadline(), Some(Time(rig.fleet.poll_ns)), "nothing is due any more");
 }

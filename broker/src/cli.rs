@@ -131,6 +131,11 @@ pub(crate) enum Ask {
         #[command(subcommand)]
         ask: TopicsAsk,
     },
+    /// Its message queues
+    Queues {
+        #[command(subcommand)]
+        ask: QueuesAsk,
+    },
     /// The clients and topics that were slowest, if that is measured
     SlowSubs {
         #[command(subcommand)]
@@ -269,6 +274,18 @@ pub(crate) enum TopicsAsk {
         /// Levels below PREFIX
         #[arg(long, default_value_t = 1)]
         depth: usize,
+    },
+}
+
+/// What to ask about message queues.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum QueuesAsk {
+    /// All of them, one a line: how long, who consumes, how far these lag behind
+    List,
+    /// One, with its consumers
+    Show {
+        /// Its name, without `$q/`
+        name: String,
     },
 }
 

@@ -7,7 +7,9 @@
 //! Absent: how requests reach a shard, which is the driver's affair.
 
 use crate::banned::BanList;
+use crate::machine::ShardId;
 use crate::observe::OwnMessage;
+use crate::queue::QueueCounts;
 use crate::retained::Cursor;
 use crate::settings::Settings;
 use crate::trace::TraceRule;
@@ -115,6 +117,12 @@ pub enum Control {
     MarkTraced(Position),
     /// The answer to [`Control::MarkTraced`]: where to go on; `None` at the end.
     MarkedTraced(Option<Position>),
+    /// The message queues at home here.
+    ListQueues,
+    /// One of them, by name, with its consumers.
+    ShowQueue(Box<str>),
+    /// The answer to [`Control::ListQueues`] and [`Control::ShowQueue`].
+    Queues(Vec<QueueFacts>),
     /// Publishes messages of the broker's own, at most [`OWN_MESSAGES_MAX`](crate::observe::OWN_MESSAGES_MAX).
     Publish(Vec<OwnMessage>),
     /// The answer to [`Control::Publish`].
@@ -297,6 +305,44 @@ pub struct Lag {
     /// Waiting in the member's queue.
     pub queued: usize,
     /// Sent to it and not acknowledged.
+    pub in_flight: usize,
+}
+
+/// What can be told of one message queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueFacts {
+    /// What follows `$q/`.
+    pub name: Box<str>,
+    /// False if it takes no messages and is known for its consumers alone.
+    pub declared: bool,
+    /// The filter that fills it.
+    pub topic_filter: Box<str>,
+    /// Whether it is a queue of last values.
+    pub last_value: bool,
+    /// Messages held.
+    pub length: usize,
+    /// What they count for, bytes.
+    pub bytes: usize,
+    /// Those of them that no consumer has: how far consumers lag behind.
+    pub waiting: usize,
+    /// How long the first of these has been held, milliseconds.
+    pub oldest_ms: Option<u64>,
+    /// Consumers.
+    pub consumers: usize,
+    /// What was counted since the shard began.
+    pub counts: QueueCounts,
+    /// Some consumers, if they were asked for.
+    pub shown: Vec<QueueConsumerFacts>,
+}
+
+/// What can be told of one consumer of a message queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueConsumerFacts {
+    /// Its client identifier.
+    pub client_id: Box<str>,
+    /// The shard that its session lives on.
+    pub shard: ShardId,
+    /// Messages that it has and has not acknowledged.
     pub in_flight: usize,
 }
 

@@ -23,6 +23,7 @@ pub mod machine;
 pub mod message;
 pub mod observe;
 pub mod placement;
+pub mod queue;
 pub mod random;
 pub mod retained;
 pub mod rewrite;

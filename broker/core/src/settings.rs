@@ -3,8 +3,10 @@
 //! Plain values, already checked; parsing files and command lines is the binary's work. Every field names its EMQX key.
 
 mod queue_full;
+mod queues;
 
 pub use queue_full::{BackPressure, QueueFullPolicy, TopicPolicy};
+pub use queues::{QUEUES_MAX, QueueDispatch, QueueKey, QueueSettings};
 
 use crate::limit::Limits;
 use alloc::boxed::Box;
@@ -265,6 +267,8 @@ pub struct Settings {
     pub queue_full_policies: Vec<TopicPolicy>,
     /// `ringmq.back_pressure`.
     pub back_pressure: BackPressure,
+    /// `ringmq.queues.<name>`: message queues by name, at most [`QUEUES_MAX`].
+    pub queues: BTreeMap<Box<str>, QueueSettings>,
     /// What holds for the clients of each listener, by the listener's number, in the place of these settings; empty if
     /// these hold for all. Only what concerns a single client may differ. These records have no such list themselves.
     pub for_listeners: Vec<Self>,
@@ -371,6 +375,7 @@ impl Default for Settings {
             queue_full_policy: QueueFullPolicy::DropOldest,
             queue_full_policies: Vec::new(),
             back_pressure: BackPressure::default(),
+            queues: BTreeMap::new(),
             for_listeners: Vec::new(),
         }
     }

@@ -1,8 +1,14 @@
 //! What kind of run it is: sizes, limits, faults. A seed chooses one of the kinds and its details.
 
 use crate::dice::Dice;
-use ringmq_core::settings::{Settings, ShareStrategy};
+use ringmq_core::settings::{QueueDispatch, QueueSettings, Settings, ShareStrategy};
 use std::time::Duration;
+
+/// The name of the message queue.
+pub(crate) const QUEUE: &str = "jobs";
+
+/// What fills it.
+pub(crate) const QUEUE_FILTER: &str = "q/#";
 
 /// What is broken on purpose, to see that the oracles notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +44,11 @@ pub enum Kind {
     Narrow,
     /// Small queues: drops are allowed, and nothing else.
     Tight,
+    /// A message queue and consumers that come and go. Not among [`KINDS`]: a test of its own runs it.
+    Queued,
 }
 
-/// All kinds.
+/// Kinds that seeds choose from.
 pub const KINDS: [Kind; 8] =
     [Kind::Calm, Kind::Stormy, Kind::Slow, Kind::Retained, Kind::Shared, Kind::Mortal, Kind::Narrow, Kind::Tight];
 
@@ -153,6 +161,16 @@ impl Shape {
                 shape.cut_permille = 20;
                 shape.stall_permille = 20;
                 shape.payload_max = 200;
+            }
+            Kind::Queued => {
+                shape.cut_permille = 40;
+                let queue = QueueSettings {
+                    topic_filter: QUEUE_FILTER.into(),
+                    max_inflight: *dice.pick(&[1, 3, 10]),
+                    dispatch: *dice.pick(&[QueueDispatch::RoundRobin, QueueDispatch::LeastInflight]),
+                    ..QueueSettings::default()
+                };
+                shape.settings.queues.insert(QUEUE.into(), queue);
             }
             Kind::Tight => {
                 shape.lossless = false;

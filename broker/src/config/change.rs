@@ -39,6 +39,9 @@ const LIVE_KEYS: [&str; 7] = [
     "ringmq.queue_full_policy",
 ];
 
+/// How keys of message queues begin, which can, too.
+const QUEUES: &str = "ringmq.queues.";
+
 /// Those that the process around the shards looks at.
 const KEYS_OF_THE_PROCESS: [&str; 2] = ["log.console.level", "log.file.level"];
 
@@ -47,6 +50,7 @@ pub(super) fn at_run_time(key: &str) -> bool {
     let key = without_zone(key);
     ROOTS.contains(&key.split('.').next().unwrap_or(key))
         || LIVE_KEYS.contains(&key)
+        || key.starts_with(QUEUES)
         || KEYS_OF_THE_PROCESS.contains(&key)
 }
 

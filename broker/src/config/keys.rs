@@ -5,12 +5,12 @@
 
 use super::kind::Kind;
 use super::listeners::{ACCESS_RULES_MAX, add_access_rules};
-use super::{Config, Listener, records, zones};
+use super::{Config, Listener, queues, records, zones};
 use crate::log::{Formatter, Level, TimestampFormat};
 use crate::trace::PayloadEncode;
 use ringmq_core::limit::LimitAction;
 use ringmq_core::machine::SHARDS_MAX;
-use ringmq_core::settings::{ShareStrategy, SlowSubsTime};
+use ringmq_core::settings::{QueueDispatch, QueueSettings, ShareStrategy, SlowSubsTime};
 use ringmq_drive::DriverKind;
 use std::time::Duration;
 
@@ -41,6 +41,11 @@ pub(crate) struct Target<'a> {
 impl Target<'_> {
     fn listener(&mut self) -> &mut Listener {
         self.config.listeners.entry(self.name.to_owned()).or_default()
+    }
+
+    /// Changes a message queue. One of which nothing is said is not kept.
+    fn queue(&mut self, change: impl FnOnce(&mut QueueSettings)) {
+        queues::change(&mut self.config.settings.queues, self.name, change);
     }
 }
 
@@ -1046,6 +1051,92 @@ pub(crate) static KEYS: &[Key] = &[
         },
         "Messages that a queue takes under `back_pressure` beyond `mqtt.max_mqueue_len`: what its publishers had sent by the \
          time they were no longer read. One more is dropped.",
+    ),
+    key(
+        "ringmq.queues.<name>.topic_filter",
+        "",
+        Kind::Checked {
+            allowed: "a topic filter without a group, or nothing",
+            set: |t, text| queues::set_topic_filter(&mut t.config.settings.queues, t.name, text),
+        },
+        "Declares the message queue `<name>`, which takes every message whose topic matches; clients consume it by \
+         subscribing to `$q/<name>`. At most 100 queues; a name has letters, digits, `_` and `-`. Empty is not declared.",
+    ),
+    key(
+        "ringmq.queues.<name>.enable",
+        "true",
+        Kind::Bool(|t, on| t.queue(|queue| queue.enable = on)),
+        "Whether the queue takes messages. One that is turned off forgets those it has.",
+    ),
+    key(
+        "ringmq.queues.<name>.last_value",
+        "false",
+        Kind::Bool(|t, on| t.queue(|queue| queue.last_value = on)),
+        "Whether a message takes the place of a waiting one with the same key.",
+    ),
+    key(
+        "ringmq.queues.<name>.key",
+        "topic",
+        Kind::Checked {
+            allowed: "topic, or user_property:NAME",
+            set: |t, text| {
+                let key = queues::key(text)?;
+                t.queue(|queue| queue.key = key);
+                Ok(())
+            },
+        },
+        "What the messages of a queue of last values are told apart by: their topic, or the value of the user property of \
+         that name. A message without that property replaces none and is replaced by none.",
+    ),
+    key(
+        "ringmq.queues.<name>.max_length",
+        "100000",
+        Kind::Integer { min: 1, max: 16_777_216, words: &[], set: |t, n| t.queue(|queue| queue.max_length = fit(n)) },
+        "Messages held, those that consumers have not acknowledged among them.",
+    ),
+    key(
+        "ringmq.queues.<name>.max_bytes",
+        "100MB",
+        Kind::Size { min: 1024, max: 1 << 40, set: |t, n| t.queue(|queue| queue.max_bytes = n) },
+        "Bytes of their topics, properties and payloads, and 128 for each.",
+    ),
+    key(
+        "ringmq.queues.<name>.full_policy",
+        "drop_oldest",
+        Kind::Choice {
+            names: &["drop_oldest", "drop_newest"],
+            set: |t, index| t.queue(|queue| queue.full_policy = records::QUEUE_FULL_POLICIES[index]),
+        },
+        "What becomes of a message that does not fit any more: the oldest that wait are dropped for it, or it is.",
+    ),
+    key(
+        "ringmq.queues.<name>.message_expiry",
+        "7d",
+        Kind::DurationOrInfinity {
+            min: SECOND,
+            max: INTERVAL_MAX,
+            set: |t, span| t.queue(|queue| queue.message_expiry = span),
+        },
+        "How long a message is held that has no shorter expiry of its own.",
+    ),
+    key(
+        "ringmq.queues.<name>.max_inflight",
+        "10",
+        Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.queue(|queue| queue.max_inflight = fit(n)) },
+        "Messages of the queue that one consumer has and has not acknowledged.",
+    ),
+    key(
+        "ringmq.queues.<name>.dispatch",
+        "round_robin",
+        Kind::Choice {
+            names: &["round_robin", "least_inflight", "random"],
+            set: |t, index| {
+                let ways = [QueueDispatch::RoundRobin, QueueDispatch::LeastInflight, QueueDispatch::Random];
+                t.queue(|queue| queue.dispatch = ways[index]);
+            },
+        },
+        "Which of the consumers with room gets the next message: in turn, the one with the fewest unacknowledged ones, or \
+         any.",
     ),
     key(
         "ringmq.spin",

@@ -61,6 +61,8 @@ pub(crate) enum Kind {
     Text(fn(&mut Target<'_>, &str)),
     /// The path of a file or directory; it may begin with an environment variable.
     Path(fn(&mut Target<'_>, &str)),
+    /// Text that is checked where it goes.
+    Checked { allowed: &'static str, set: fn(&mut Target<'_>, &str) -> Result<(), String> },
     /// An address and port to listen on.
     Address(fn(&mut Target<'_>, SocketAddr)),
     /// An address and port to listen on, or `disabled`.
@@ -125,6 +127,7 @@ impl Kind {
             Self::Texts { clear, .. } if text == "[]" => clear(target),
             Self::List { .. } | Self::Texts { .. } => return Err("is no list".to_owned()),
             Self::Text(set) | Self::Path(set) if text.len() <= TEXT_BYTES_MAX => set(target, text),
+            Self::Checked { set, .. } => set(target, text)?,
             Self::Text(_) | Self::Path(_) => return Err(format!("is longer than {TEXT_BYTES_MAX} bytes")),
             Self::Address(set) => set(target, address(text)?),
             Self::AddressOrDisabled(set) => {
@@ -203,6 +206,7 @@ impl Kind {
             Self::Texts { example, .. } => format!("a list of texts such as {example}"),
             Self::Text(_) => "text".to_owned(),
             Self::Path(_) => "a path such as data or ${HOME}/data".to_owned(),
+            Self::Checked { allowed, .. } => allowed.to_owned(),
             Self::Address(_) => "an address and port such as 0.0.0.0:1883 or [::]:1883, or a port alone".to_owned(),
             Self::AddressOrDisabled(_) => {
                 "an address and port such as 127.0.0.1:18083, or a port alone, or disabled".to_owned()

@@ -18,6 +18,7 @@ mod kind;
 mod listeners;
 mod overrides;
 mod places;
+mod queues;
 mod records;
 mod reference;
 mod skipped;

@@ -25,8 +25,8 @@ effective value of every key and where it came from.
 
 Keys below `broker`, `listeners`, `mqtt`, `force_shutdown`, `overload_protection`, `auto_subscribe`, `conn_congestion`,
 `delayed`, `flapping_detect`, `retainer`, `slow_subs` and `ringmq.back_pressure`, `ringmq.limit_action`,
-`ringmq.queue_full_policy`, `ringmq.queue_full_policies`, `ringmq.overload_lateness`, zones, and levels of the log can
-change while the broker runs; all others are read when it starts: [control.md](control.md).
+`ringmq.queue_full_policy`, `ringmq.queue_full_policies`, `ringmq.overload_lateness`, `ringmq.queues`, zones, and levels
+of the log can change while the broker runs; all others are read when it starts: [control.md](control.md).
 
 Durations have a unit (`us`, `ms`, `s`, `m`, `h`, `d`) and may be joined (`1h30m`). Sizes have `B`, `KB`, `MB` or `GB`,
 1024-based. A value `null` restores the default. `<name>` is a name of your choice.

@@ -163,6 +163,8 @@ impl Console {
             }
             Command::SubscriptionsLag => told(shards.lag()),
             Command::TopicsList { cursor } => told(shards.topics(cursor.as_deref())),
+            Command::QueuesList => told(shards.queues()),
+            Command::QueuesShow { name } => told(shards.queue(name)),
             Command::SlowSubsList => told(self.list_slow_subs()),
             Command::SlowSubsClear => told(self.clear_slow_subs()),
             Command::TopicMetricsList => told(self.list_topic_metrics()),

@@ -12,6 +12,7 @@ mod levels;
 mod listeners;
 mod lists;
 pub(crate) mod protocol;
+mod queues;
 mod retainer;
 mod slow_subs;
 pub(crate) mod socket;

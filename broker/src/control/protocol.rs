@@ -133,6 +133,15 @@ pub(crate) enum Command {
         /// Levels below the prefix.
         depth: usize,
     },
+    /// The message queues.
+    #[serde(rename = "queues.list")]
+    QueuesList,
+    /// One message queue.
+    #[serde(rename = "queues.show")]
+    QueuesShow {
+        /// Its name.
+        name: String,
+    },
     /// The slowest subscriptions.
     #[serde(rename = "slow_subs.list")]
     SlowSubsList,

@@ -4,8 +4,8 @@ mod text;
 
 use crate::banner;
 use crate::cli::{
-    AlarmsAsk, Ask, AutoSubscribeAsk, BannedAsk, ClientsAsk, ConfAsk, ExclusiveAsk, ListenersAsk, LogAsk, RetainerAsk,
-    RewriteAsk, SlowSubsAsk, SubscriptionsAsk, TopicMetricsAsk, TopicsAsk, TraceAsk,
+    AlarmsAsk, Ask, AutoSubscribeAsk, BannedAsk, ClientsAsk, ConfAsk, ExclusiveAsk, ListenersAsk, LogAsk, QueuesAsk,
+    RetainerAsk, RewriteAsk, SlowSubsAsk, SubscriptionsAsk, TopicMetricsAsk, TopicsAsk, TraceAsk,
 };
 use crate::config::Problem;
 use crate::control::protocol::{Answer, Command, Request, VERSION};
@@ -70,6 +70,8 @@ fn command(ask: Ask) -> Command {
         Ask::Subscriptions { ask: SubscriptionsAsk::Lag } => Command::SubscriptionsLag,
         Ask::Topics { ask: TopicsAsk::List } => Command::TopicsList { cursor: None },
         Ask::Topics { ask: TopicsAsk::Tree { prefix, depth } } => Command::TopicsTree { prefix, depth },
+        Ask::Queues { ask: QueuesAsk::List } => Command::QueuesList,
+        Ask::Queues { ask: QueuesAsk::Show { name } } => Command::QueuesShow { name },
         Ask::SlowSubs { ask: SlowSubsAsk::List } => Command::SlowSubsList,
         Ask::SlowSubs { ask: SlowSubsAsk::Clear } => Command::SlowSubsClear,
         Ask::TopicMetrics { ask: TopicMetricsAsk::List } => Command::TopicMetricsList,

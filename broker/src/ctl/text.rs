@@ -45,6 +45,13 @@ fn object(fields: &Map<String, Value>) -> String {
     if let Some(groups) = list("groups") {
         return groups.iter().map(group).collect::<String>() + end;
     }
+    if let Some(queues) = list("queues") {
+        return queues.iter().map(queue).collect();
+    }
+    if let Some(members) = list("members") {
+        let members: String = members.iter().map(consumer).collect();
+        return queue(&Value::Object(fields.clone())) + &members + end;
+    }
     if let Some(slow) = list("slow_subs") {
         return slow.iter().map(slow_subscription).collect();
     }
@@ -141,6 +148,32 @@ fn group(row: &Value) -> String {
     let members = row["members"].as_array().map_or(&[][..], Vec::as_slice);
     let lines: String = members.iter().map(member).collect();
     format!("{} members={} {}\n{lines}", word(&row["topic"]), members.len(), waiting(row))
+}
+
+fn queue(row: &Value) -> String {
+    let facts = [
+        "length",
+        "bytes",
+        "consumers",
+        "lag",
+        "lag_ms",
+        "inflight_cnt",
+        "received",
+        "settled",
+        "returned",
+        "replaced",
+        "dropped",
+        "expired",
+        "shard",
+    ];
+    let facts: String = facts.iter().map(|name| format!(" {name}={}", row[*name])).collect();
+    let last_value = if row["last_value"] == true { " last_value" } else { "" };
+    let undeclared = if row["declared"] == false { " (not declared)" } else { "" };
+    format!("{} <- {}{last_value}{undeclared}{facts}\n", word(&row["name"]), word(&row["topic_filter"]))
+}
+
+fn consumer(row: &Value) -> String {
+    format!("  {} inflight={} shard={}\n", word(&row["clientid"]), row["inflight_cnt"], row["shard"])
 }
 
 fn slow_subscription(row: &Value) -> String {

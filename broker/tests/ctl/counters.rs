@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 /// Counters that nothing here moves, and why. What begins with `driver.` is tested with the drivers.
-const UNMOVED: [(&str, &str); 10] = [
+const UNMOVED: [(&str, &str); 17] = [
     ("client.force_shutdown", LIMITS),
     ("client.held_back", LIMITS),
     ("client.held_back.in_vain", LIMITS),
@@ -20,9 +20,18 @@ const UNMOVED: [(&str, &str); 10] = [
     ("client.queue_full", LIMITS),
     ("connections.held_back.count", LIMITS),
     ("messages.dropped.limited", LIMITS),
+    ("messages.queue.dropped", QUEUES),
+    ("messages.queue.expired", QUEUES),
+    ("messages.queue.received", QUEUES),
+    ("messages.queue.replaced", QUEUES),
+    ("messages.queue.returned", QUEUES),
+    ("messages.queue.settled", QUEUES),
     ("overload_protection.delay.ok", "needs a shard that is late while it replays; moved in the shard's own tests"),
     ("overload_protection.new_conn", LIMITS),
+    ("queues.messages.count", QUEUES),
 ];
+
+const QUEUES: &str = "needs a message queue, and every broker has none; moved in queues.rs";
 
 const LIMITS: &str = "needs limits that would be in the way here; moved in limits.rs";
 

@@ -9,6 +9,7 @@ mod listeners;
 mod lists;
 mod log;
 mod monitoring;
+mod queues;
 mod settings;
 mod slow_subs;
 mod sys_topics;

@@ -14,12 +14,13 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use ringmq_wire::QoS;
 
-/// The shared group that a message came by, at its home shard.
+/// What a message came by, at home on some shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Via {
-    pub(crate) home: ShardId,
-    pub(crate) group: u32,
-    pub(crate) generation: u32,
+pub(crate) enum Via {
+    /// A shared group.
+    Group { home: ShardId, group: u32, generation: u32 },
+    /// A message queue, which wants to know by this number when the message is done with.
+    Queue { home: ShardId, queue: u32, seq: u32 },
 }
 
 /// A message for one subscriber.
@@ -34,6 +35,9 @@ pub(crate) struct Outgoing {
     /// Its publisher is held back rather than it be dropped for a message that is not such.
     pub(crate) spared: bool,
 }
+
+// There may be millions.
+const _: () = assert!(size_of::<Outgoing>() == 32);
 
 /// How far a message in the window has come.
 #[derive(Debug)]
@@ -52,6 +56,16 @@ pub(crate) struct Flight {
     pub(crate) stage: Stage,
     /// Is to be sent again.
     to_resend: bool,
+}
+
+impl Flight {
+    /// The message, unless it was received already.
+    pub(crate) fn outgoing(&self) -> Option<&Outgoing> {
+        match &self.stage {
+            Stage::Published(outgoing) => Some(outgoing),
+            Stage::Released => None,
+        }
+    }
 }
 
 /// A QoS 2 message from the client that it has not released yet [MQTT-4.3.3-10].
@@ -187,6 +201,25 @@ impl Delivery {
             in_use[word(flight.packet_id)] &= !bit(flight.packet_id);
         }
         flight
+    }
+
+    /// True if a message of a message queue is in the window.
+    pub(crate) fn has_from_queue(&self) -> bool {
+        let from_queue = |outgoing: &Outgoing| matches!(outgoing.via, Some(Via::Queue { .. }));
+        self.window.iter().filter_map(Flight::outgoing).any(from_queue)
+    }
+
+    /// Takes out what came by such a way and is not wholly delivered. To be used between connections: the client goes on
+    /// using the identifiers of what it was sent.
+    pub(crate) fn withdraw(&mut self, such: impl Fn(Via) -> bool) {
+        for at in (0..self.window.len()).rev() {
+            if let Stage::Published(Outgoing { via: Some(via), .. }) = self.window[at].stage
+                && such(via)
+            {
+                self.land(at);
+            }
+        }
+        self.queue.remove(|outgoing| outgoing.via.is_some_and(&such));
     }
 
     /// The client has received the message at this place of the window: PUBREL is next.

@@ -92,6 +92,8 @@ pub(crate) struct Extra {
     pub(crate) replays: VecDeque<(ShardId, u32)>,
     /// Topics that the session has to itself.
     pub(crate) exclusive: Vec<HeldExclusive>,
+    /// Message queues that it consumes.
+    pub(crate) consumes: Vec<Consumption>,
     /// A slice of a replay is under way.
     pub(crate) replaying: bool,
     /// Messages of that slice so far, if there is a limit of their rate.
@@ -142,6 +144,7 @@ impl Extra {
             && self.replays.is_empty()
             && !self.replaying
             && self.exclusive.is_empty()
+            && self.consumes.is_empty()
             && self.meter.is_none()
             && self.drops == Drops::default()
             && self.auth_method.is_none()
@@ -190,6 +193,16 @@ pub(crate) struct HeldExclusive {
     /// Of the claim that was granted.
     pub(crate) ticket: u32,
     pub(crate) topic: Box<str>,
+}
+
+/// A message queue that a session consumes.
+pub(crate) struct Consumption {
+    /// The subscription among those of shared groups.
+    pub(crate) joined: FilterId,
+    /// Which of its times as a consumer this is; 0 while it is not connected, and none.
+    pub(crate) epoch: u32,
+    /// The queue's number at its home, once a message has come by it.
+    pub(crate) queue: Option<u32>,
 }
 
 /// A SUBACK or UNSUBACK that waits until other shards know what it promises: the homes of shared groups the new member,

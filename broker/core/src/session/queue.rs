@@ -136,6 +136,25 @@ impl Queue {
         Some(outgoing)
     }
 
+    /// Removes such messages.
+    pub(crate) fn remove(&mut self, such: impl Fn(&Outgoing) -> bool) {
+        let mut levels = core::mem::take(&mut self.levels);
+        for level in &mut levels {
+            level.messages.retain(|held| {
+                let gone = such(held);
+                if gone {
+                    level.spared -= usize::from(held.spared);
+                    self.forget(held);
+                }
+                !gone
+            });
+        }
+        // None is empty while there is another.
+        levels.retain(|level| self.len == 0 || !level.messages.is_empty());
+        levels.truncate(if self.len == 0 { 1 } else { levels.len() });
+        self.levels = levels;
+    }
+
     /// All messages, in the order in which they will leave.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &Outgoing> {
         self.levels.iter().flat_map(|level| &level.messages)

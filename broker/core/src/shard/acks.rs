@@ -1,5 +1,6 @@
 //! Acknowledgements from subscribers: how a message leaves the window (section 4.3).
 
+use super::back_pressure::Notice;
 use super::hub::Hub;
 use crate::machine::Effects;
 use crate::session::{Delivery, Stage};
@@ -18,9 +19,12 @@ impl Hub {
             let waits = matches!(&delivery.window[at].stage, Stage::Published(held) if held.qos == QoS::AtLeastOnce);
             waits.then(|| delivery.land(at))
         });
-        if done.is_none() {
+        let Some(done) = done else {
             self.counters.puback_missed += 1;
             return;
+        };
+        if let Some(outgoing) = done.outgoing() {
+            self.notices.extend(Notice::of_queue(outgoing, false));
         }
         self.counters.messages_acked += 1;
         self.window_opened(from, fx);

@@ -15,7 +15,7 @@ use super::conns::Pauses;
 use super::hub::Hub;
 use super::record::Record;
 use crate::machine::{Effects, ShardId};
-use crate::session::{Delivery, Holding, Outgoing};
+use crate::session::{Delivery, Holding, Outgoing, Via};
 use crate::settings::Settings;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,7 +25,7 @@ use hashbrown::HashMap;
 /// Of a queue's length, the part that is free again before it counts as having room: an eighth, at least one message.
 const ROOM_PART: usize = 8;
 
-/// What a full queue has come to mean.
+/// What has come of a step for others than the session in hand.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Notice {
     /// One more queue holds back this publisher.
@@ -34,6 +34,18 @@ pub(super) enum Notice {
     LetGo(u64),
     /// This session's queue has begun, or no longer wants, to hold publishers back.
     Changed(u32),
+    /// A message of a message queue is done with, or, with `back`, has to go to another consumer.
+    Took { home: ShardId, queue: u32, seq: u32, back: bool },
+}
+
+impl Notice {
+    /// What a message queue has to be told if a message was one of its own.
+    pub(super) fn of_queue(outgoing: &Outgoing, back: bool) -> Option<Self> {
+        match outgoing.via {
+            Some(Via::Queue { home, queue, seq }) => Some(Self::Took { home, queue, seq, back }),
+            _ => None,
+        }
+    }
 }
 
 /// Who holds whom back, by the key of the publisher.
@@ -112,9 +124,10 @@ impl Hub {
 }
 
 impl Shard {
-    /// Brings what full queues have come to mean to the publishers' shards.
+    /// Brings what full queues have come to mean to the publishers' shards, and what has become of messages to the message
+    /// queues that they came by.
     #[cold]
-    pub(super) fn settle_back_pressure(&mut self, fx: &mut Effects) {
+    pub(super) fn settle_notices(&mut self, fx: &mut Effects) {
         let mut notices = core::mem::take(&mut self.hub.notices);
         for notice in notices.drain(..) {
             match notice {
@@ -137,6 +150,8 @@ impl Shard {
                     self.hub.to_arm.push(session);
                     self.read_or_not(session, fx);
                 }
+                Notice::Took { home, queue, seq, back } if home == self.id => self.queue_took(queue, seq, back),
+                Notice::Took { home, queue, seq, back } => self.tell(home, &Record::QueueTook { queue, seq, back }, fx),
             }
         }
         self.hub.notices = notices;

@@ -265,6 +265,7 @@ impl Shard {
             self.hub.counters.session_resumed += 1;
             self.hub.repeat(session, u64::MAX, fx);
             self.hub.pump(session, fx);
+            self.resume_consuming(session, fx);
         }
         self.read_or_not(session, fx);
         self.tell_of_connected(session, conn, connect.clean_start, fx);

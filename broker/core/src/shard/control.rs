@@ -13,6 +13,7 @@ impl Shard {
         *request = match core::mem::replace(request, Control::Configured) {
             Control::Configure(settings) => {
                 self.configure(*settings);
+                self.declare_queues();
                 Control::Configured
             }
             Control::ListClients(from) => Control::Clients(self.list_clients(from, fx)),
@@ -49,6 +50,8 @@ impl Shard {
                 Control::TraceSet
             }
             Control::MarkTraced(from) => Control::MarkedTraced(self.mark_traced(from)),
+            Control::ListQueues => Control::Queues(self.list_queues()),
+            Control::ShowQueue(name) => Control::Queues(self.show_queue(&name)),
             Control::Publish(messages) => {
                 self.publish_own(&messages, fx);
                 Control::Published

@@ -50,7 +50,7 @@ pub(super) struct Hub {
     pub(super) traces: Option<Box<Traces>>,
     /// Sessions to disconnect at the end of the step.
     pub(super) overfull: Vec<(u32, Cause)>,
-    /// What full queues have come to mean for publishers during the step, in order.
+    /// What the step means for publishers that feed full queues and for message queues, in order.
     pub(super) notices: Vec<Notice>,
 }
 
@@ -192,7 +192,8 @@ impl Hub {
             self.to_arm.push(target.session);
         }
         let settings = self.profiles.of(session.listener);
-        if qos == QoS::AtMostOnce && !settings.mqueue_store_qos0 {
+        let from_queue = matches!(target.via, Some(Via::Queue { .. }));
+        if qos == QoS::AtMostOnce && !settings.mqueue_store_qos0 && !from_queue {
             self.counters.delivery_dropped_qos0_msg += 1;
             self.dropped_for = Some(target.session);
             session.drops_mut().qos0_msg += 1;
@@ -206,6 +207,11 @@ impl Hub {
         let max = settings.max_mqueue_len as usize;
         let connected = session.conn.is_some();
         let delivery = session.delivery_mut();
+        if from_queue {
+            // It has given no more than the client may have of it.
+            delivery.queue.push(priority, Outgoing { spared: true, ..outgoing }, 0);
+            return;
+        }
         if spared && !(connected && delivery.holding.as_ref().is_none_or(|holding| !holding.gave_up)) {
             policy = settings.back_pressure.fallback;
         }
@@ -219,7 +225,11 @@ impl Hub {
                 true
             }
             QueueFullPolicy::DropNewest if delivery.queue.is_full(priority, max) => true,
-            _ => delivery.queue.push(priority, outgoing, max).is_some(),
+            _ => {
+                let dropped = delivery.queue.push(priority, outgoing, max);
+                self.notices.extend(dropped.as_ref().and_then(|dropped| Notice::of_queue(dropped, true)));
+                dropped.is_some()
+            }
         };
         if dropped {
             self.counters.delivery_dropped_queue_full += 1;
@@ -260,6 +270,7 @@ impl Hub {
                 // [MQTT-3.3.2-5]
                 self.counters.delivery_dropped_expired += 1;
                 session.drops_mut().expired += 1;
+                self.notices.extend(Notice::of_queue(&outgoing, false));
                 continue;
             }
             let Outgoing { qos, retain, subscription_id, .. } = outgoing;
@@ -274,13 +285,16 @@ impl Hub {
                     if self.settings.slow_subs.enable && qos == QoS::AtMostOnce {
                         self.slow_subs.note_sent(&self.settings.slow_subs, self.now_ms, session, &outgoing);
                     }
-                    if qos != QoS::AtMostOnce {
+                    if qos == QoS::AtMostOnce {
+                        self.notices.extend(Notice::of_queue(&outgoing, false));
+                    } else {
                         session.delivery_mut().launch(self.now_ms, outgoing).expect("an identifier is free");
                     }
                 }
                 Written::TooLarge => {
                     self.counters.delivery_dropped_too_large += 1;
                     session.drops_mut().too_large += 1;
+                    self.notices.extend(Notice::of_queue(&outgoing, false));
                 }
             }
         }
@@ -357,7 +371,8 @@ impl Hub {
                 }
                 Written::TooLarge => {
                     // The client takes less than it did: as if it had been delivered [MQTT-3.1.2-25].
-                    session.delivery_mut().land(at);
+                    let flight = session.delivery_mut().land(at);
+                    self.notices.extend(flight.outgoing().and_then(|outgoing| Notice::of_queue(outgoing, false)));
                     self.counters.delivery_dropped_too_large += 1;
                     session.drops_mut().too_large += 1;
                 }

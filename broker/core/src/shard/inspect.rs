@@ -4,12 +4,13 @@
 
 use super::Shard;
 use super::exclusive::EXCLUSIVE_PREFIX;
+use super::queues::QUEUE_PREFIX;
 use crate::control::{
     ClientFacts, FilterFacts, Lag, PAGE_BYTES_SOFT_MAX, PAGE_ROWS_MAX, PAGE_STEPS_MAX, Page, Position,
     SubscriptionFacts,
 };
 use crate::machine::{Effects, HIGH_WATER_BYTES};
-use crate::session::{Outgoing, Session, Stage, Subscription};
+use crate::session::{Outgoing, Session, Stage, Subscription, Via};
 use crate::topics::filter;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -153,7 +154,7 @@ impl Shard {
             no_local: subscriber.options.no_local(),
             retain_as_published: subscriber.options.retain_as_published(),
             subscription_id: subscriber.subscription_id,
-            lag: subscription.shared.then(|| lag(held, text)),
+            lag: (subscription.shared && !text.starts_with(QUEUE_PREFIX)).then(|| lag(held, text)),
         }
     }
 
@@ -184,8 +185,9 @@ impl Shard {
 /// What waits for a session by the shared subscription with this full name.
 fn lag(held: &Session, name: &str) -> Lag {
     let (Some(delivery), Some((_, shared))) = (&held.delivery, name.split_once('/')) else { return Lag::default() };
-    let by_group =
-        |outgoing: &Outgoing| outgoing.via.is_some() && filter::matches(shared, outgoing.message.view().topic);
+    let by_group = |outgoing: &Outgoing| {
+        matches!(outgoing.via, Some(Via::Group { .. })) && filter::matches(shared, outgoing.message.view().topic)
+    };
     let in_flight = delivery.window.iter().filter(|flight| match &flight.stage {
         Stage::Published(outgoing) => by_group(outgoing),
         Stage::Released => false,
@@ -196,7 +198,7 @@ fn lag(held: &Session, name: &str) -> Lag {
     }
 }
 
-/// What clients call the group with this full name.
+/// What clients call the group or queue with this full name.
 fn shared(name: &str) -> String {
-    format!("$share/{name}")
+    if name.starts_with(QUEUE_PREFIX) { name.to_string() } else { format!("$share/{name}") }
 }

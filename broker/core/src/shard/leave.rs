@@ -99,6 +99,7 @@ impl Shard {
 
     /// Ends the connection of a live session, and the session too if it is not to outlive it.
     pub(super) fn end(&mut self, session: u32, why: End, fx: &mut Effects) {
+        self.pause_consuming(session, fx);
         if self.hub.settings.flapping.enable {
             self.count_disconnect(session, why);
         }

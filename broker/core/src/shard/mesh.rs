@@ -1,8 +1,10 @@
 //! What other shards say.
 
 use super::Shard;
+use super::hub::Once;
 use super::record::{NO_REPLAY, Record};
 use crate::machine::{Effects, ShardId};
+use crate::session::Via;
 
 impl Shard {
     /// A batch from another shard.
@@ -61,6 +63,20 @@ impl Shard {
             Record::ExclusiveReleased { to, ticket } => self.suback_answered(*to, *ticket, None, fx),
             Record::Congested { congested } => self.pressure.set_elsewhere(from, *congested),
             Record::HoldBack { publisher, hold } => self.held_back(from, *publisher, *hold, fx),
+            Record::QueueJoin { target, ticket, epoch, queue, client_id } => {
+                self.consumer_joins(from, *target, *epoch, queue, client_id);
+                if *ticket != 0 {
+                    self.tell(from, &Record::ShareJoined { to: target.to, ticket: *ticket }, fx);
+                }
+            }
+            Record::QueueLeave { from: session, queue } => self.consumer_leaves(from, *session, queue),
+            Record::QueueGive { target, epoch, queue, seq, passing } => {
+                let source = Via::Queue { home: from, queue: *queue, seq: *seq };
+                if self.consume(*target, *epoch, source, &mut Once::new(passing), fx) {
+                    self.tell(from, &Record::QueueTook { queue: *queue, seq: *seq, back: false }, fx);
+                }
+            }
+            Record::QueueTook { queue, seq, back } => self.queue_took(*queue, *seq, *back),
             Record::ShareLeave { from: session, group, filter } => {
                 self.leave_at_home(from, *session, group, filter);
             }

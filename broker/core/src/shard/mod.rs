@@ -3,8 +3,8 @@
 //! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler;
 //! `connect`, `banned` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
-//! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `exclusive` those of one
-//! session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
+//! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `queues` message queues,
+//! `exclusive` subscriptions of one session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
 //! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
 //! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet;
 //! `pressure` holds up publishers, `back_pressure` those that feed a full queue; `limits` those that publish too much, `overfull` ends those that hold too much,
@@ -39,6 +39,7 @@ mod overload;
 mod pressure;
 mod profiles;
 mod publish;
+mod queues;
 mod record;
 mod retain;
 mod retained_list;
@@ -84,6 +85,7 @@ use hub::Hub;
 use overload::Load;
 use pressure::Pressure;
 use profiles::Profiles;
+use queues::Queues;
 use retain::{Replays, Retained};
 use route::FanOuts;
 use share::Groups;
@@ -124,6 +126,7 @@ pub struct Shard {
     clients: HashTable<(u32, u32)>,
     index: Index,
     groups: Groups,
+    queues: Queues,
     exclusives: Exclusives,
     flapping: Flapping,
     congestion: Congestion,
@@ -177,6 +180,12 @@ impl Shard {
     /// If there is more than one shard and no interest table.
     #[must_use]
     pub fn new(config: ShardConfig) -> Self {
+        let mut shard = Self::without_queues(config);
+        shard.declare_queues();
+        shard
+    }
+
+    fn without_queues(config: ShardConfig) -> Self {
         let ShardConfig { id, shards, settings, seed, interest, auth_methods, counters, rewriter, unix_offset_ms } =
             config;
         assert!(shards == 1 || interest.is_some(), "several shards need an interest table");
@@ -207,6 +216,7 @@ impl Shard {
             clients: HashTable::new(),
             index: Index::new(random.next_u64()),
             groups: Groups::new(random.next_u64()),
+            queues: Queues::new(seed),
             exclusives: Exclusives::new(random.next_u64()),
             flapping: Flapping::new(seed),
             congestion: Congestion::new(seed),
@@ -251,6 +261,7 @@ impl Shard {
         counters.sessions = self.hub.sessions.len() as u64;
         counters.retained = self.retained.len() as u64;
         counters.delayed = self.delayed.len() as u64;
+        self.queues.count(&mut counters);
         counters.connections_held_back = self.back_pressure.held_back_len() as u64;
         counters.connections_congested = self.congestion.len() as u64;
         let sent = counters.messages_qos0_sent + counters.messages_qos1_sent + counters.messages_qos2_sent;
@@ -282,7 +293,10 @@ impl Shard {
             self.continue_replays(session, fx);
         }
         if !self.hub.notices.is_empty() {
-            self.settle_back_pressure(fx);
+            self.settle_notices(fx);
+        }
+        if self.queues.is_unserved() {
+            self.serve_queues(fx);
         }
         while let Some(session) = self.hub.to_arm.pop() {
             self.arm(session);
@@ -329,6 +343,9 @@ impl Machine for Shard {
     }
 
     fn busy(&self) -> bool {
-        !self.fan_outs.is_empty() || (!self.replays.is_idle() && self.load.put_off_to_ms().is_none())
+        !self.fan_outs.is_empty()
+            || self.queues.is_unserved()
+            || !self.hub.notices.is_empty()
+            || (!self.replays.is_idle() && self.load.put_off_to_ms().is_none())
     }
 }

@@ -77,6 +77,14 @@ pub(super) enum Record<'a> {
     Congested { congested: bool },
     /// Whether full queues of mine hold back your publisher with this key.
     HoldBack { publisher: u64, hold: bool },
+    /// My session consumes a message queue that is at home with you; answer with `ShareJoined` if `ticket` is not 0.
+    QueueJoin { target: RemoteTarget, ticket: u32, epoch: u32, queue: &'a str, client_id: &'a str },
+    /// My session does not any more; what it has of the queue it gives back.
+    QueueLeave { from: SessionRef, queue: &'a str },
+    /// Your session is the consumer that a message queue, at home with me, has picked.
+    QueueGive { target: RemoteTarget, epoch: u32, queue: u32, seq: u32, passing: Publication<'a> },
+    /// A message of your queue is done with, or given back.
+    QueueTook { queue: u32, seq: u32, back: bool },
 }
 
 impl<'a> Record<'a> {
@@ -89,7 +97,8 @@ impl<'a> Record<'a> {
             | Self::Retain { .. }
             | Self::Replay { .. }
             | Self::Replayed { .. }
-            | Self::ReplaySlice { .. } => Lane::Data,
+            | Self::ReplaySlice { .. }
+            | Self::QueueGive { .. } => Lane::Data,
             Self::ReplayReady { .. }
             | Self::ReplayNext { .. }
             | Self::ReplayCancel { .. }
@@ -102,6 +111,9 @@ impl<'a> Record<'a> {
             | Self::ExclusiveRelease { .. }
             | Self::ExclusiveReleased { .. }
             | Self::HoldBack { .. }
+            | Self::QueueJoin { .. }
+            | Self::QueueLeave { .. }
+            | Self::QueueTook { .. }
             | Self::Congested { .. } => Lane::Control,
         }
     }
@@ -224,6 +236,33 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(&publisher.to_le_bytes());
                 out.push(u8::from(*hold));
             }
+            Self::QueueJoin { target, ticket, epoch, queue, client_id } => {
+                out.push(kind::QUEUE_JOIN);
+                put_target(out, target);
+                put_u32(out, *ticket);
+                put_u32(out, *epoch);
+                put_str(out, queue);
+                put_str(out, client_id);
+            }
+            Self::QueueLeave { from, queue } => {
+                out.push(kind::QUEUE_LEAVE);
+                put_session(out, *from);
+                put_str(out, queue);
+            }
+            Self::QueueGive { target, epoch, queue, seq, passing } => {
+                out.push(kind::QUEUE_GIVE);
+                put_target(out, target);
+                put_u32(out, *epoch);
+                put_u32(out, *queue);
+                put_u32(out, *seq);
+                put_publication(out, passing);
+            }
+            Self::QueueTook { queue, seq, back } => {
+                out.push(kind::QUEUE_TOOK);
+                put_u32(out, *queue);
+                put_u32(out, *seq);
+                out.push(u8::from(*back));
+            }
         }
     }
 
@@ -277,6 +316,22 @@ impl<'a> Record<'a> {
             kind::EXCLUSIVE_RELEASED => Self::ExclusiveReleased { to: from.session(), ticket: from.u32() },
             kind::CONGESTED => Self::Congested { congested: from.u8() != 0 },
             kind::HOLD_BACK => Self::HoldBack { publisher: u64::from_le_bytes(from.array()), hold: from.u8() != 0 },
+            kind::QUEUE_JOIN => Self::QueueJoin {
+                target: from.target(),
+                ticket: from.u32(),
+                epoch: from.u32(),
+                queue: from.str(),
+                client_id: from.str(),
+            },
+            kind::QUEUE_LEAVE => Self::QueueLeave { from: from.session(), queue: from.str() },
+            kind::QUEUE_GIVE => Self::QueueGive {
+                target: from.target(),
+                epoch: from.u32(),
+                queue: from.u32(),
+                seq: from.u32(),
+                passing: from.publication(),
+            },
+            kind::QUEUE_TOOK => Self::QueueTook { queue: from.u32(), seq: from.u32(), back: from.u8() != 0 },
             _ => unreachable!("mesh record of unknown kind {kind}"),
         };
         *batch = from.0;
@@ -305,6 +360,10 @@ mod kind {
     pub(super) const EXCLUSIVE_RELEASE: u8 = 18;
     pub(super) const EXCLUSIVE_RELEASED: u8 = 19;
     pub(super) const HOLD_BACK: u8 = 20;
+    pub(super) const QUEUE_JOIN: u8 = 21;
+    pub(super) const QUEUE_LEAVE: u8 = 22;
+    pub(super) const QUEUE_GIVE: u8 = 23;
+    pub(super) const QUEUE_TOOK: u8 = 24;
 }
 
 fn put_u32(out: &mut Vec<u8>, value: u32) {

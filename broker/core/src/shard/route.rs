@@ -99,6 +99,9 @@ impl Shard {
                 matched |= self.share_out(*filter, passing, fx);
             }
         }
+        if !self.queues.is_empty() {
+            matched |= self.enqueue(passing, &mut matches);
+        }
         self.matches = matches;
         matched
     }

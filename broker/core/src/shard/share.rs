@@ -6,6 +6,7 @@
 
 use super::Shard;
 use super::hub::{Once, Target};
+use super::queues::QUEUE_PREFIX;
 use super::record::{GroupRef, Record, RemoteTarget, SessionRef};
 use crate::machine::{Effects, ShardId};
 use crate::message::Publication;
@@ -46,7 +47,8 @@ pub(super) struct Groups {
     by_filter: Index,
     /// Full names of the groups at home: the only subscriber is the group's slot.
     by_name: Index,
-    /// Full names of the groups that sessions here belong to: the subscriber is the session.
+    /// Full names of the groups that sessions here belong to, and of the message queues that they consume: the subscriber
+    /// is the session.
     joined: Index,
 }
 
@@ -68,6 +70,11 @@ impl Groups {
     /// Full names of the groups that sessions here belong to.
     pub(super) fn joined(&self) -> &Index {
         &self.joined
+    }
+
+    /// The same, to add to.
+    pub(super) fn joined_mut(&mut self) -> &mut Index {
+        &mut self.joined
     }
 
     /// All places from `from` on, with the full name and the number of members of each group at home here.
@@ -168,7 +175,8 @@ impl Shard {
         let held = self.hub.sessions.get(session).expect("session of a group");
         held.subscriptions.as_slice().iter().filter(|subscription| subscription.shared).any(|subscription| {
             let name = self.groups.joined.filter(subscription.filter);
-            name.split_once('/').is_some_and(|(_, filter)| filter::matches(filter, topic))
+            !name.starts_with(QUEUE_PREFIX)
+                && name.split_once('/').is_some_and(|(_, filter)| filter::matches(filter, topic))
         })
     }
 
@@ -179,6 +187,10 @@ impl Shard {
         }
         let name = String::from(self.groups.joined.filter(joined));
         self.groups.joined.unsubscribe(joined, session);
+        if name.starts_with(QUEUE_PREFIX) {
+            self.stop_consuming(session, joined, &name, fx);
+            return true;
+        }
         let generation = self.hub.sessions.generation(session).expect("session that leaves");
         let from = SessionRef { session, generation };
         let (group, filter) = name.split_once('/').expect("full name of a group");
@@ -234,7 +246,7 @@ impl Shard {
     ) -> bool {
         while attempt < ATTEMPTS_MAX {
             let Some(member) = self.pick(group.slot, failed, passing) else { break };
-            let via = Via { home: self.id, group: group.slot, generation: group.generation };
+            let via = Via::Group { home: self.id, group: group.slot, generation: group.generation };
             if member.shard != self.id {
                 let to = SessionRef { session: member.session, generation: member.generation };
                 let target = RemoteTarget { to, subscription_id: member.subscription_id, options: member.options };
@@ -294,7 +306,7 @@ impl Shard {
             session: target.to.session,
             subscription_id: target.subscription_id,
             options: target.options,
-            via: Some(Via { home, group: group.slot, generation: group.generation }),
+            via: Some(Via::Group { home, group: group.slot, generation: group.generation }),
         };
         self.hub.deliver(target, &mut Once::new(passing), fx);
     }
@@ -309,12 +321,14 @@ impl Shard {
         fx: &mut Effects,
     ) {
         let failed = SessionRef { session, generation };
-        let group = GroupRef { slot: via.group, generation: via.generation };
-        if via.home == self.id {
+        // A queue has kept the message, and gives it to another when its consumer leaves.
+        let Via::Group { home, group, generation } = via else { return };
+        let group = GroupRef { slot: group, generation };
+        if home == self.id {
             self.shared_returned(self.id, failed, group, 0, passing, fx);
         } else {
             let record = Record::SharedReturned { failed, group, attempt: 0, passing: *passing };
-            self.tell(via.home, &record, fx);
+            self.tell(home, &record, fx);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::conns::Pauses;
 use super::exclusive::EXCLUSIVE_PREFIX;
+use super::queues::{QUEUE_GROUP, QUEUE_PREFIX};
 use super::record::{RemoteTarget, SessionRef};
 use super::{Flow, Shard};
 use crate::machine::{ConnId, Effects, ShardId};
@@ -143,6 +144,9 @@ impl Shard {
             Some(_) => return Err(ReasonCode::TOPIC_FILTER_INVALID),
             None => (raw, false),
         };
+        if let Some(queue) = raw.strip_prefix(QUEUE_PREFIX).filter(|_| !exclusive) {
+            return self.subscribe_to_queue(session, queue, options, (subscription_id, ticket), fx);
+        }
         // [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT3-4.7.0-1] [MQTT3-4.7.1-1] [MQTT3-4.7.1-2]
         // [MQTT3-4.7.1-3]
         let parsed = filter::parse(raw).map_err(|_| ReasonCode::TOPIC_FILTER_INVALID)?;
@@ -161,6 +165,10 @@ impl Shard {
         }
         if parsed.share.is_some() && options.no_local {
             return Err(ReasonCode::PROTOCOL_ERROR);
+        }
+        // It would have the full names of message queues.
+        if parsed.share == Some(QUEUE_GROUP) {
+            return Err(ReasonCode::TOPIC_FILTER_INVALID);
         }
         if exclusive {
             return self.subscribe_exclusively(session, parsed.filter, options, (subscription_id, ticket), fx);
@@ -194,7 +202,7 @@ impl Shard {
         Ok(Granted { code, replay: None, waits: joined.ticket.is_some(), claim: None })
     }
 
-    fn check_quota(&self, session: u32, known: bool) -> Result<(), ReasonCode> {
+    pub(super) fn check_quota(&self, session: u32, known: bool) -> Result<(), ReasonCode> {
         let held = self.hub.sessions.get(session).expect("live session");
         let max = self.hub.profiles.of(held.listener).max_subscriptions as usize;
         if !known && max > 0 && held.subscriptions.as_slice().len() >= max {
@@ -253,7 +261,7 @@ impl Shard {
         Ok(Granted { code, replay, waits: false, claim: None })
     }
 
-    fn add_subscription(&mut self, session: u32, subscription: Subscription) {
+    pub(super) fn add_subscription(&mut self, session: u32, subscription: Subscription) {
         self.hub.sessions.get_mut(session).expect("live session").subscriptions.insert(subscription);
         self.hub.counters.subscriptions += 1;
     }
@@ -376,6 +384,7 @@ impl Shard {
         let Ok(parsed) = filter::parse(exclusive.unwrap_or(raw)) else { return ReasonCode::TOPIC_FILTER_INVALID };
         let pending = exclusive.is_some_and(|topic| self.withdraw_claims(session, topic));
         let (filter, shared) = match parsed.share {
+            None if exclusive.is_none() && raw.starts_with(QUEUE_PREFIX) => (self.groups.joined().find(raw), true),
             Some(group) => (self.find_joined(group, parsed.filter), true),
             None => (self.index.find(parsed.filter), false),
         };

@@ -48,6 +48,7 @@ impl Shard {
         self.accepted_from.clear();
         self.sweep_retained();
         self.sweep_congestion();
+        self.sweep_queues();
         if let Some(interest) = &mut self.interest {
             interest.turn();
         }

@@ -27,6 +27,8 @@ pub(crate) enum Role {
     Worker,
     /// Sees all wills, on a link without faults.
     Observer,
+    /// Consumes the message queue.
+    Consumer,
     /// Subscribes once at the end to see what is retained.
     Inspector,
 }

@@ -2,8 +2,8 @@
 
 use super::write::{Draft, Wish};
 use super::{Client, Ctx, Role, Stage};
-use crate::oracle::FilterMark;
-use crate::shape::Kind;
+use crate::oracle::{FilterMark, QUEUE_GROUP};
+use crate::shape::{Kind, QUEUE, QUEUE_FILTER};
 use ringmq_wire::Version;
 
 /// Topics that clients publish to.
@@ -12,6 +12,9 @@ pub(crate) const TOPICS: [&str; 12] =
 
 /// Topics of shared subscriptions. No other filter matches them.
 pub(crate) const SHARED_TOPICS: [&str; 3] = ["s/0", "s/1", "s/0/x"];
+
+/// Topics whose messages the message queue takes.
+const QUEUE_TOPICS: [&str; 3] = ["q/0", "q/1", "q"];
 
 /// Filters of ordinary subscriptions.
 const FILTERS: [&str; 16] =
@@ -148,7 +151,9 @@ impl Client {
                 self.subscribe(id, filters, ctx);
             }
             90..96 => {
-                let filters = if self.role == Role::Worker {
+                let filters = if self.role == Role::Consumer {
+                    vec![format!("$q/{QUEUE}")]
+                } else if self.role == Role::Worker {
                     let (group, filter) = ctx.dice.pick(&SHARED_FILTERS);
                     vec![format!("$share/{group}/{filter}")]
                 } else {
@@ -170,8 +175,13 @@ impl Client {
             return None;
         }
         let shared = shape.kind == Kind::Shared && ctx.dice.chance(700);
-        let topic = if shared { *ctx.dice.pick(&SHARED_TOPICS) } else { *ctx.dice.pick(&TOPICS) };
-        let retain = !shared && ctx.dice.chance(if shape.kind == Kind::Retained { 500 } else { 80 });
+        let queued = shape.kind == Kind::Queued && ctx.dice.chance(700);
+        let topic = match (shared, queued) {
+            (true, _) => *ctx.dice.pick(&SHARED_TOPICS),
+            (_, true) => *ctx.dice.pick(&QUEUE_TOPICS),
+            _ => *ctx.dice.pick(&TOPICS),
+        };
+        let retain = !shared && !queued && ctx.dice.chance(if shape.kind == Kind::Retained { 500 } else { 80 });
         let expiry_s = ctx.dice.chance(100).then(|| *ctx.dice.pick(&[1, 2, 100]));
         let len = if ctx.dice.chance(700) { ctx.dice.within(8, 40) } else { ctx.dice.within(8, shape.payload_max) };
         let len = if retain && ctx.dice.chance(150) { 0 } else { usize::try_from(len).expect("small") };
@@ -179,6 +189,17 @@ impl Client {
     }
 
     fn filters(&mut self, ctx: &mut Ctx<'_>) -> (u32, Vec<FilterMark>) {
+        if self.role == Role::Consumer {
+            let consumption = FilterMark {
+                filter: QUEUE_FILTER.to_owned(),
+                group: Some(QUEUE_GROUP.to_owned()),
+                qos: 1,
+                no_local: false,
+                retain_as_published: false,
+                retain_handling: 0,
+            };
+            return (0, vec![consumption]);
+        }
         let id = if ctx.dice.chance(400) { u32::try_from(ctx.dice.within(1, 300)).expect("small") } else { 0 };
         let worker = self.role == Role::Worker;
         let count = ctx.dice.within(1, 3);

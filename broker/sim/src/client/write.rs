@@ -1,7 +1,8 @@
 //! How a client writes its packets, and tells the oracle what they mean.
 
 use super::{Client, Ctx, Outgoing, Role, Stage};
-use crate::oracle::{ConnectMark, FilterMark, Mark, Message, SubscribeMark, payload};
+use crate::oracle::{ConnectMark, FilterMark, Mark, Message, QUEUE_GROUP, SubscribeMark, payload};
+use crate::shape::QUEUE;
 use ringmq_wire::{
     Connect, ConnectProperties, Disconnect, MAX_PACKET_LEN, PacketType, PublishOut, PublishProperties, QoS, ReasonCode,
     RetainHandling, SubscribeOptions, SubscribeOut, UnsubscribeOut, UserProperties, Version, Will, encode_ack,
@@ -233,6 +234,7 @@ impl Client {
             .iter()
             .map(|filter| {
                 let name = match &filter.group {
+                    Some(group) if group == QUEUE_GROUP => format!("{group}/{QUEUE}"),
                     Some(group) => format!("$share/{group}/{}", filter.filter),
                     None => filter.filter.clone(),
                 };

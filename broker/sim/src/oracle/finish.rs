@@ -1,6 +1,7 @@
 //! What must have happened by the end of a run, when everything has drained.
 
-use super::{Message, Oracle, SessionModel};
+use super::{Message, Oracle, QUEUE_GROUP, SessionModel, SubModel};
+use crate::shape::QUEUE_FILTER;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Oracle {
@@ -22,6 +23,29 @@ impl Oracle {
             self.fail(format!("{first} ({} deliveries are missing)", missing.len()));
         }
         self.check_shared_complete();
+        self.check_queue_complete();
+    }
+
+    /// A message queue has given every message to somebody once there is somebody, whenever it came.
+    fn check_queue_complete(&mut self) {
+        let consumes =
+            |sub: &SubModel| sub.group.as_deref() == Some(QUEUE_GROUP) && sub.to.is_none() && sub.granted.is_some();
+        let alive = |held: &&SessionModel| held.dead.is_none() && held.sure && held.link.is_some();
+        if !self.sessions.iter().filter(alive).any(|held| held.subs.iter().any(consumes)) {
+            return;
+        }
+        let sure = |message: &Message| {
+            message.qos > 0
+                && !message.is_will
+                && message.expiry_s.is_none()
+                && message.payload_len > 0
+                && !message.routed.is_empty()
+                && super::matching::matches(QUEUE_FILTER, &message.topic)
+        };
+        let missing = self.messages.iter().position(|message| sure(message) && message.shared_got == 0);
+        if let Some(number) = missing {
+            self.fail(format!("message {number} is in the message queue, and nobody has got it"));
+        }
     }
 
     /// A group whose members all stayed has given every message to one of them.

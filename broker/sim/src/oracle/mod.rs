@@ -19,6 +19,10 @@ pub(crate) use wills::WillModel;
 use crate::host::LinkId;
 use std::collections::BTreeMap;
 
+/// The group that consumers of the message queue count as. Unlike in another group, what nobody had acknowledged when its
+/// connection ended goes to another, and what comes while there is nobody is kept.
+pub(crate) const QUEUE_GROUP: &str = "$q";
+
 /// What a client wrote, as far as the models care.
 #[derive(Debug, Clone)]
 pub(crate) enum Mark {
@@ -123,6 +127,8 @@ pub(crate) struct Oracle {
     pub(crate) groups: Vec<(String, String)>,
     /// A session that was member of a shared group has ended.
     pub(crate) member_lost: bool,
+    /// A consumer of the message queue has lost its connection, or has left it.
+    pub(crate) consumer_lost: bool,
     pub(crate) violation: Option<String>,
     /// Deliveries looked at.
     pub(crate) deliveries: u64,
@@ -144,6 +150,7 @@ impl Oracle {
             must_close: Vec::new(),
             groups: Vec::new(),
             member_lost: false,
+            consumer_lost: false,
             violation: None,
             deliveries: 0,
         }

@@ -1,7 +1,8 @@
 //! The model of sessions and subscriptions.
 
-use super::{ConnectMark, FilterMark, Oracle, SubscribeMark, matching};
+use super::{ConnectMark, FilterMark, Oracle, QUEUE_GROUP, SubscribeMark, matching};
 use crate::host::LinkId;
+use crate::shape::QUEUE_FILTER;
 use std::collections::BTreeMap;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -246,6 +247,7 @@ impl Oracle {
         let mut codes = Vec::new();
         for filter in filters {
             let (group, filter) = split_share(filter);
+            self.consumer_lost |= group == Some(QUEUE_GROUP);
             let mut code = 0x11;
             for sub in held.subs.iter_mut().filter(|sub| sub.to.is_none()) {
                 if sub.filter == filter && sub.group.as_deref() == group {
@@ -301,6 +303,7 @@ impl Oracle {
             return;
         }
         held.link = None;
+        self.consumer_lost |= held.subs.iter().any(|sub| sub.group.as_deref() == Some(QUEUE_GROUP));
         let clock = self.tick();
         let held = &mut self.sessions[session];
         if held.expiry_s == 0 {
@@ -348,6 +351,9 @@ impl Oracle {
 
 /// Group and filter of what a client calls a shared subscription.
 pub(crate) fn split_share(filter: &str) -> (Option<&str>, &str) {
+    if filter.strip_prefix(QUEUE_GROUP).is_some_and(|rest| rest.starts_with('/')) {
+        return (Some(QUEUE_GROUP), QUEUE_FILTER);
+    }
     match filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')) {
         Some((group, filter)) => (Some(group), filter),
         None => (None, filter),

@@ -125,6 +125,7 @@ impl World {
             .map(|index| {
                 let role = match index {
                     0 => Role::Observer,
+                    _ if shape.kind == Kind::Queued && index % 2 == 0 => Role::Consumer,
                     _ if shape.kind == Kind::Shared && index % 2 == 0 => Role::Worker,
                     _ => Role::Ordinary,
                 };

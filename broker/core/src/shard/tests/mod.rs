@@ -19,6 +19,7 @@ mod observe;
 mod overfull;
 mod overload;
 mod profiles;
+mod queues;
 mod retained;
 mod rewriting;
 mod sessions;

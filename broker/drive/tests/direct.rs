@@ -3,12 +3,13 @@
 
 mod support;
 
-use ringmq_core::machine::{Command, Effects, Input, Origin};
+use ringmq_core::machine::{CloseHow, Command, Effects, Input, Origin};
 use ringmq_drive::{DriverKind, Options};
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc::sync_channel};
-use support::{Process, Scripted, Seen, client, echo};
+use std::time::{Duration, Instant};
+use support::{PATIENCE, Process, Scripted, Seen, client, close, echo};
 
 /// Descriptors this process may have, and so the largest table of a ring.
 const LIMIT: u32 = 200;
@@ -106,4 +107,45 @@ fn a_process_holds_more_connections_than_it_may_have_files() {
     let stats = process.stop();
     let sum = |of: fn(&ringmq_drive::Stats) -> u64| stats.iter().map(of).sum::<u64>();
     assert_eq!((sum(|shard| shard.connected), sum(|shard| shard.accepted)), (CLIENTS, CLIENTS + 1), "{stats:?}");
+}
+
+/// Opens a connection to a listener, says goodbye and closes; the driver, and the listener's end.
+fn goodbye(linger: Duration) -> (Process, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let remote = listener.local_addr().unwrap();
+    let options = Options { direct_descriptors: 16, linger_timeout: linger, ..Options::default() };
+    let process = Process::start(DriverKind::Uring, 1, &options, move |_, recorder| {
+        Scripted::new(recorder, move |input: &Input<'_>, fx: &mut Effects| match input {
+            Input::Received { .. } => fx.commands.push(Command::Connect { token: 7, remote, local: None }),
+            Input::Opened { conn, origin: Origin::Connected { .. }, .. } => {
+                fx.outbox.buffer(*conn).extend_from_slice(b"goodbye");
+                close(*conn, CloseHow::Flush, fx);
+            }
+            _ => {}
+        })
+    });
+    let mut trigger = client(&process);
+    trigger.write_all(b"go").unwrap();
+    let mut stream = listener.accept().unwrap().0;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut word = [0; 7];
+    stream.read_exact(&mut word).unwrap();
+    assert_eq!(&word, b"goodbye");
+    (process, stream)
+}
+
+#[test]
+fn a_peer_that_does_not_close_sees_the_end_after_the_linger_and_one_that_does_is_not_waited_for() {
+    if !available() {
+        return;
+    }
+    let (process, mut stream) = goodbye(Duration::from_millis(50));
+    assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0, "the end comes, and no reset");
+    process.stop();
+
+    let (process, stream) = goodbye(2 * PATIENCE);
+    drop(stream);
+    let begun = Instant::now();
+    let stats = process.stop();
+    assert!(stats[0].connections == 0 && begun.elapsed() < PATIENCE, "{stats:?}");
 }

@@ -167,6 +167,8 @@ impl Default for ConnCongestion {
 pub struct Settings {
     /// `mqtt.max_packet_size`, bytes: a larger packet from a client is refused before its body is buffered.
     pub max_packet_size: u32,
+    /// `mqtt.strict_mode`: whether what the standards forbid is refused even where it does no harm.
+    pub strict_mode: bool,
     /// `mqtt.max_clientid_len`, bytes.
     pub max_clientid_len: u16,
     /// `mqtt.max_topic_levels`.
@@ -326,6 +328,7 @@ impl Default for Settings {
         Self {
             max_packet_size: 1024 * 1024,
             max_clientid_len: 65535,
+            strict_mode: true,
             max_topic_levels: 128,
             max_qos_allowed: 2,
             max_topic_alias: 65535,

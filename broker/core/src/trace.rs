@@ -10,7 +10,7 @@
 use crate::topics::filter;
 use alloc::boxed::Box;
 use core::net::{IpAddr, SocketAddr};
-use ringmq_wire::{Frame, Packet, PacketType, Version, decode};
+use ringmq_wire::{Frame, Packet, PacketType, Strictness, Version, decode_with};
 
 /// Most rules at a time, as in EMQX.
 pub const TRACE_RULES_MAX: usize = 30;
@@ -84,13 +84,15 @@ impl TraceWhat {
             *name == **wanted || (!filter::has_wildcard(name) && filter::matches(wanted, name))
         };
         match frame.packet_type() {
-            Some(PacketType::Publish | PacketType::Subscribe | PacketType::Unsubscribe) => match decode(frame, version)
-            {
-                Ok(Packet::Publish(publish)) => self.means_topic(publish.topic),
-                Ok(Packet::Subscribe(subscribe)) => subscribe.filters().any(|(filter, _)| subscribed(filter)),
-                Ok(Packet::Unsubscribe(unsubscribe)) => unsubscribe.filters().any(subscribed),
-                _ => false,
-            },
+            // What is refused in the end is of interest as well.
+            Some(PacketType::Publish | PacketType::Subscribe | PacketType::Unsubscribe) => {
+                match decode_with(frame, version, Strictness::Lenient) {
+                    Ok(Packet::Publish(publish)) => self.means_topic(publish.topic),
+                    Ok(Packet::Subscribe(subscribe)) => subscribe.filters().any(|(filter, _)| subscribed(filter)),
+                    Ok(Packet::Unsubscribe(unsubscribe)) => unsubscribe.filters().any(subscribed),
+                    _ => false,
+                }
+            }
             _ => false,
         }
     }

@@ -74,7 +74,6 @@ const KEYS: &[&str] = &[
     "mqtt.peer_cert_as_clientid",
     "mqtt.peer_cert_as_username",
     "mqtt.shared_subscription_initial_sticky_pick",
-    "mqtt.strict_mode",
     "mqtt.subscription_max_qos_rules",
     "node.config_files",
     "node.etc_dir",

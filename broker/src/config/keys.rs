@@ -235,6 +235,14 @@ pub(crate) static KEYS: &[Key] = &[
         "mqtt.max_packet_size",
         "1MB",
         Kind::Size { min: 32, max: PACKET_BYTES_MAX, set: |t, n| t.config.settings.max_packet_size = fit(n) },
+    key(
+        "mqtt.strict_mode",
+        "true",
+        Kind::Bool(|t, on| t.config.settings.strict_mode = on),
+        "Whether packets are refused that the standards forbid even if they do no harm. `false`, which is EMQX's default, \
+         lets pass: flags of the fixed header that should be otherwise, the duplicate flag at QoS 0, packet identifier 0, \
+         and before MQTT 5 a password without a user name.",
+    ),
         "Largest packet accepted. A larger one is refused before its body is buffered.",
     ),
     key(

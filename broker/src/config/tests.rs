@@ -433,10 +433,10 @@ fn what_is_skipped_is_named_once_a_group_and_in_the_right_words() {
         "node { role = \"emqx@127.0.0.1\", cookie = secret, process_limit = 2097152, max_ports = 1048576 }\n\
          rpc.mode = async\n\
          zones.quick.flapping_detect.enable = true\n\
-         mqtt { strict_mode = true, client_attrs_init = [], peer_cert_as_username = cn }\n\
+         mqtt { clientid_override = x, client_attrs_init = [], peer_cert_as_username = cn }\n\
          telemetry.enable = false\n",
     );
-    let variables = vec![("EMQX_ZONES__SLOW__MQTT__STRICT_MODE".to_owned(), "true".to_owned())];
+    let variables = vec![("EMQX_ZONES__SLOW__MQTT__CLIENTID_OVERRIDE".to_owned(), "x".to_owned())];
     let file = dir.path("emqx.conf");
     let (_, warnings) = load(&Layers { file: Some(file.clone()), variables, ..Layers::default() }).expect("warnings");
     let name = format!("{}", file.display());
@@ -448,10 +448,10 @@ fn what_is_skipped_is_named_once_a_group_and_in_the_right_words() {
         format!("without meaning here: node.cookie, node.process_limit, node.max_ports\n  --> emqx.conf:1:33\n{never}"),
         format!("without meaning here: rpc\n  --> emqx.conf:2:1\n{never}"),
         format!(
-            "not available yet: zones.quick.flapping_detect, zones.slow.mqtt.strict_mode\n  --> emqx.conf:3:1\n{yet}"
+            "not available yet: zones.quick.flapping_detect, zones.slow.mqtt.clientid_override\n  --> emqx.conf:3:1\n{yet}"
         ),
         format!(
-            "not available yet: mqtt.strict_mode, mqtt.client_attrs_init, mqtt.peer_cert_as_username\n  \
+            "not available yet: mqtt.clientid_override, mqtt.client_attrs_init, mqtt.peer_cert_as_username\n  \
              --> emqx.conf:4:8\n{yet}"
         ),
         format!("without meaning here: telemetry\n  --> emqx.conf:5:1\n{never}"),

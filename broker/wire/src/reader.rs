@@ -1,6 +1,6 @@
 //! A cursor over a packet's body: each read takes from the front or refuses the packet as malformed.
 
-use crate::{DecodeError, text, varint};
+use crate::{DecodeError, Strictness, text, varint};
 
 /// What is left to read.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +94,12 @@ impl<'a> Reader<'a> {
             0 => Err(DecodeError::protocol("packet identifier 0")),
             id => Ok(id),
         }
+    }
+
+    /// The same, from a peer that may get away with zero.
+    #[inline]
+    pub(crate) fn packet_id_with(&mut self, strictness: Strictness) -> Result<u16, DecodeError> {
+        if strictness.is_strict() { self.packet_id() } else { self.u16() }
     }
 
     /// A property block (section 2.2.2): its length and as many octets.

@@ -6,7 +6,7 @@ use crate::enhanced_auth::AuthStep;
 use crate::machine::{ConnId, Effects};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use ringmq_wire::{Auth, Connect, Frame, Packet, ReasonCode, UserProperties, Version, decode};
+use ringmq_wire::{Auth, Connect, Frame, Packet, ReasonCode, UserProperties, Version};
 
 impl Shard {
     /// A packet of a client whose CONNECT waits for its authentication: AUTH or DISCONNECT, nothing else
@@ -16,7 +16,8 @@ impl Shard {
         let Phase::Authenticating(waiting) = core::mem::replace(&mut open.phase, Phase::Fresh) else {
             unreachable!("called for connections that authenticate")
         };
-        match decode(frame, Version::V5) {
+        let listener = open.listener;
+        match self.read(listener, frame, Version::V5) {
             Ok(Packet::Auth(auth)) => {
                 let connect = Connect::decode(&waiting.connect).expect("was decoded when it came");
                 let method = connect.properties.authentication_method;

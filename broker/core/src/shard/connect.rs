@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use ringmq_wire::{
     Auth, ConnAck, ConnAckProperties, Connect, Frame, MAX_PACKET_LEN, Packet, PacketType, QoS, ReasonCode,
-    UserProperties, Version, decode,
+    UserProperties, Version,
 };
 
 /// Beginning of the client identifiers that we assign.
@@ -43,7 +43,8 @@ impl Shard {
             self.shut(conn, fx);
             return Flow::Ended;
         }
-        match decode(frame, Version::V5) {
+        let listener = self.conns.get(conn).expect("open").listener;
+        match self.read(listener, frame, Version::V5) {
             Ok(Packet::Connect(connect)) => self.connect(conn, &connect, frame.body, whole, after, fx),
             Ok(_) => unreachable!("a CONNECT frame holds a CONNECT"),
             Err(error) => {

@@ -6,7 +6,8 @@ use super::{Flow, Shard};
 use crate::machine::{CloseHow, Command, ConnId, Effects, Origin};
 use core::net::SocketAddr;
 use ringmq_wire::{
-    Ack, Cut, DecodeError, Frame, Packet, PacketType, ReasonCode, Version, cut, decode, encode_pingresp,
+    Ack, Cut, DecodeError, Frame, Packet, PacketType, Publish, ReasonCode, Strictness, Version, cut, decode,
+    decode_with, encode_pingresp,
 };
 
 /// By how much the buffer of an incomplete packet grows at a time: each time all of it may have to be copied.
@@ -131,7 +132,7 @@ impl Shard {
     fn live_packet(&mut self, session: u32, conn: ConnId, frame: Frame<'_>, fx: &mut Effects) -> Flow {
         let held = self.hub.sessions.get_mut(session).expect("live session");
         held.last_seen_ms = self.hub.now_ms;
-        let version = held.version;
+        let (version, listener) = (held.version, held.listener);
         if frame.packet_type() == Some(PacketType::Publish) {
             let listener = held.listener;
             return self.publish(session, conn, version, listener, frame, fx);
@@ -143,7 +144,7 @@ impl Shard {
             self.hub.acknowledged(session, ack.packet_id, fx);
             return Flow::Continue;
         }
-        match decode(frame, version) {
+        match self.read(listener, frame, version) {
             Ok(packet) => self.control_packet(session, conn, version, &packet, fx),
             Err(error) => {
                 self.count_refused(error);
@@ -152,6 +153,36 @@ impl Shard {
             }
         }
     }
+    /// Decodes a packet of a client of this listener.
+    pub(super) fn read<'a>(
+        &self,
+        listener: u16,
+        frame: Frame<'a>,
+        version: Version,
+    ) -> Result<Packet<'a>, DecodeError> {
+        let again = |strictness| decode_with(frame, version, strictness);
+        decode(frame, version).or_else(|error| self.lenience(listener).map_or(Err(error), again))
+    }
+
+    /// The same for a PUBLISH.
+    #[inline]
+    pub(super) fn read_publish<'a>(
+        &self,
+        listener: u16,
+        frame: Frame<'a>,
+        version: Version,
+    ) -> Result<Publish<'a>, DecodeError> {
+        let (flags, body) = (frame.flags(), frame.body);
+        let again = |strictness| Publish::decode_with(flags, body, version, strictness);
+        Publish::decode(flags, body, version).or_else(|error| self.lenience(listener).map_or(Err(error), again))
+    }
+
+    /// How a packet is to be looked at that was refused when it was looked at strictly, if it is to be at all.
+    #[cold]
+    fn lenience(&self, listener: u16) -> Option<Strictness> {
+        (!self.hub.profiles.of(listener).strict_mode).then_some(Strictness::Lenient)
+    }
+
 
     fn control_packet(
         &mut self,

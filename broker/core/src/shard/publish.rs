@@ -32,7 +32,7 @@ impl Shard {
         frame: Frame<'_>,
         fx: &mut Effects,
     ) -> Flow {
-        let publish = match Publish::decode(frame.flags(), frame.body, version) {
+        let publish = match self.read_publish(listener, frame, version) {
             Ok(publish) => publish,
             Err(error) => {
                 self.count_refused(error);

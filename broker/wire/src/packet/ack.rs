@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::property::{IdSet, Walk, id};
 use crate::reader::Reader;
-use crate::{DecodeError, PacketType, ReasonCode, UserProperties, Version, build};
+use crate::{DecodeError, PacketType, ReasonCode, Strictness, UserProperties, Version, build};
 
 /// The properties that acknowledgements have in common: PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK and UNSUBACK.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl<'a> AckProperties<'a> {
 /// A PUBACK, PUBREC, PUBREL or PUBCOMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack<'a> {
-    /// The identifier of the PUBLISH, never 0.
+    /// The identifier of the PUBLISH, never 0 unless decoded leniently.
     pub packet_id: u16,
     /// Always `SUCCESS` in MQTT 3.
     pub reason: ReasonCode,
@@ -67,8 +67,18 @@ impl<'a> Ack<'a> {
     /// [MQTT-3.7.2-1], or properties that it may not have.
     #[inline]
     pub fn decode(packet_type: PacketType, body: &'a [u8], version: Version) -> Result<Self, DecodeError> {
+        Self::decode_with(packet_type, body, version, Strictness::Strict)
+    }
+
+    #[inline]
+    pub(crate) fn decode_with(
+        packet_type: PacketType,
+        body: &'a [u8],
+        version: Version,
+        strictness: Strictness,
+    ) -> Result<Self, DecodeError> {
         let mut from = Reader::new(body);
-        let packet_id = from.packet_id()?;
+        let packet_id = from.packet_id_with(strictness)?;
         let mut ack = Self { packet_id, reason: ReasonCode::SUCCESS, properties: AckProperties::NONE };
         if from.is_empty() {
             return Ok(ack);

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use crate::property::{IdSet, Walk, id};
 use crate::reader::Reader;
-use crate::{DecodeError, PacketType, PublishProperties, QoS, ReasonCode, UserProperties, Version, build, text};
+use crate::{
+    DecodeError, PacketType, PublishProperties, QoS, ReasonCode, Strictness, UserProperties, Version, build, text,
+};
 
 /// The bit of an MQTT 3 protocol level by which a bridge tells a server that it is one.
 const BRIDGE_BIT: u8 = 0x80;
@@ -196,10 +198,14 @@ impl<'a> Connect<'a> {
     /// `UNSUPPORTED_PROTOCOL_VERSION` for an unknown protocol name or level; otherwise what makes the packet malformed
     /// or a protocol error [MQTT-3.1.4-1] [MQTT3-3.1.4-1].
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::decode_with(body, Strictness::Strict)
+    }
+
+    pub(crate) fn decode_with(body: &'a [u8], strictness: Strictness) -> Result<Self, DecodeError> {
         let mut from = Reader::new(body);
         let (version, bridge) = protocol(&mut from)?;
         let flags = from.u8()?;
-        check_flags(flags, version)?;
+        check_flags(flags, version, strictness)?;
         let keep_alive = from.u16()?;
         let properties =
             if version.is_v5() { ConnectProperties::decode(from.properties()?)? } else { ConnectProperties::default() };
@@ -260,7 +266,7 @@ impl<'a> Connect<'a> {
 }
 
 /// Checks the flags against each other.
-fn check_flags(flags: u8, version: Version) -> Result<(), DecodeError> {
+fn check_flags(flags: u8, version: Version, strictness: Strictness) -> Result<(), DecodeError> {
     // [MQTT-3.1.2-3] [MQTT3-3.1.2-3]; MQTT 3.1 says of the bit that it is not used.
     if flags & flag::RESERVED != 0 && version != Version::V31 {
         return Err(DecodeError::malformed("reserved flag in CONNECT"));
@@ -271,7 +277,8 @@ fn check_flags(flags: u8, version: Version) -> Result<(), DecodeError> {
         return Err(DecodeError::malformed("will QoS or will retain without a will"));
     }
     // [MQTT3-3.1.2-22]
-    if !version.is_v5() && flags & flag::PASSWORD != 0 && flags & flag::USERNAME == 0 {
+    let is_lone = flags & flag::PASSWORD != 0 && flags & flag::USERNAME == 0;
+    if strictness.is_strict() && !version.is_v5() && is_lone {
         return Err(DecodeError::malformed("password without a user name"));
     }
     Ok(())

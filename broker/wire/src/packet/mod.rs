@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, Frame, PacketType, Publish, SubAck, Subscribe, UnsubAck,
-    Unsubscribe, Version,
+    Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, Frame, PacketType, Publish, Strictness, SubAck, Subscribe,
+    UnsubAck, Unsubscribe, Version,
 };
 
 pub(crate) mod ack;
@@ -48,26 +48,37 @@ pub enum Packet<'a> {
 /// # Errors
 /// Whatever makes the packet malformed or a protocol error by its own content.
 pub fn decode(frame: Frame<'_>, version: Version) -> Result<Packet<'_>, DecodeError> {
+    decode_with(frame, version, Strictness::Strict)
+}
+
+/// The same, as strictly as that. For PUBLISH there is [`Publish::decode_with`].
+///
+/// # Errors
+/// As [`decode`], less what [`Strictness`] lets pass.
+pub fn decode_with(frame: Frame<'_>, version: Version, strictness: Strictness) -> Result<Packet<'_>, DecodeError> {
     let Some(packet_type) = frame.packet_type() else {
         return Err(DecodeError::malformed("packet type 0"));
     };
     let body = frame.body;
     if packet_type == PacketType::Publish {
-        return Publish::decode(frame.flags(), body, version).map(Packet::Publish);
+        return Publish::decode_with(frame.flags(), body, version, strictness).map(Packet::Publish);
     }
-    frame.check_flags(packet_type, version)?;
+    if strictness.is_strict() {
+        frame.check_flags(packet_type, version)?;
+    }
+    let ack = || Ack::decode_with(packet_type, body, version, strictness);
     Ok(match packet_type {
-        PacketType::Connect => Packet::Connect(Connect::decode(body)?),
+        PacketType::Connect => Packet::Connect(Connect::decode_with(body, strictness)?),
         PacketType::ConnAck => Packet::ConnAck(ConnAck::decode(body, version)?),
-        PacketType::Publish => Packet::Publish(Publish::decode(frame.flags(), body, version)?),
-        PacketType::PubAck => Packet::PubAck(Ack::decode(packet_type, body, version)?),
-        PacketType::PubRec => Packet::PubRec(Ack::decode(packet_type, body, version)?),
-        PacketType::PubRel => Packet::PubRel(Ack::decode(packet_type, body, version)?),
-        PacketType::PubComp => Packet::PubComp(Ack::decode(packet_type, body, version)?),
-        PacketType::Subscribe => Packet::Subscribe(Subscribe::decode(body, version)?),
-        PacketType::SubAck => Packet::SubAck(SubAck::decode(body, version)?),
-        PacketType::Unsubscribe => Packet::Unsubscribe(Unsubscribe::decode(body, version)?),
-        PacketType::UnsubAck => Packet::UnsubAck(UnsubAck::decode(body, version)?),
+        PacketType::Publish => Packet::Publish(Publish::decode_with(frame.flags(), body, version, strictness)?),
+        PacketType::PubAck => Packet::PubAck(ack()?),
+        PacketType::PubRec => Packet::PubRec(ack()?),
+        PacketType::PubRel => Packet::PubRel(ack()?),
+        PacketType::PubComp => Packet::PubComp(ack()?),
+        PacketType::Subscribe => Packet::Subscribe(Subscribe::decode_with(body, version, strictness)?),
+        PacketType::SubAck => Packet::SubAck(SubAck::decode_with(body, version, strictness)?),
+        PacketType::Unsubscribe => Packet::Unsubscribe(Unsubscribe::decode_with(body, version, strictness)?),
+        PacketType::UnsubAck => Packet::UnsubAck(UnsubAck::decode_with(body, version, strictness)?),
         PacketType::PingReq => empty(body, Packet::PingReq)?,
         PacketType::PingResp => empty(body, Packet::PingResp)?,
         PacketType::Disconnect => Packet::Disconnect(Disconnect::decode(body, version)?),

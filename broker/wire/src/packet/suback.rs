@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::reader::Reader;
-use crate::{AckProperties, DecodeError, PacketType, ReasonCode, Version, build};
+use crate::{AckProperties, DecodeError, PacketType, ReasonCode, Strictness, Version, build};
 
 /// The answer to a SUBSCRIBE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,12 @@ impl<'a> SubAck<'a> {
     /// # Errors
     /// No code at all, or one that is not of SUBACK [MQTT-3.9.3-2] [MQTT3-3.9.3-2].
     pub fn decode(body: &'a [u8], version: Version) -> Result<Self, DecodeError> {
+        Self::decode_with(body, version, Strictness::Strict)
+    }
+
+    pub(crate) fn decode_with(body: &'a [u8], version: Version, strictness: Strictness) -> Result<Self, DecodeError> {
         let mut from = Reader::new(body);
-        let packet_id = from.packet_id()?;
+        let packet_id = from.packet_id_with(strictness)?;
         let properties = properties(&mut from, version)?;
         let codes = from.rest();
         let legal = |&code: &u8| {
@@ -78,8 +82,12 @@ impl<'a> UnsubAck<'a> {
     /// In MQTT 5 no code at all, or one that is not of UNSUBACK [MQTT-3.11.3-2]; in MQTT 3 anything after the
     /// identifier.
     pub fn decode(body: &'a [u8], version: Version) -> Result<Self, DecodeError> {
+        Self::decode_with(body, version, Strictness::Strict)
+    }
+
+    pub(crate) fn decode_with(body: &'a [u8], version: Version, strictness: Strictness) -> Result<Self, DecodeError> {
         let mut from = Reader::new(body);
-        let packet_id = from.packet_id()?;
+        let packet_id = from.packet_id_with(strictness)?;
         let properties = properties(&mut from, version)?;
         if version.is_v5() {
             check(from.rest(), |&code| ReasonCode(code).is_unsuback())?;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::property::{IdSet, Walk, id};
 use crate::reader::Reader;
-use crate::{DecodeError, PacketType, QoS, UserProperties, Version, build};
+use crate::{DecodeError, PacketType, QoS, Strictness, UserProperties, Version, build};
 
 /// When a subscription brings retained messages (section 3.8.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +75,7 @@ impl SubscribeOptions {
 /// A request to subscribe.
 #[derive(Clone, Copy, Debug)]
 pub struct Subscribe<'a> {
-    /// Never 0.
+    /// Never 0 unless decoded leniently.
     pub packet_id: u16,
     /// The identifier for all these subscriptions, never 0.
     pub subscription_id: Option<u32>,
@@ -97,9 +97,13 @@ impl<'a> Subscribe<'a> {
     /// [MQTT3-3.8.3-1], invalid options, packet identifier 0, subscription identifier 0 or properties that it may not
     /// have.
     pub fn decode(body: &'a [u8], version: Version) -> Result<Self, DecodeError> {
+        Self::decode_with(body, version, Strictness::Strict)
+    }
+
+    pub(crate) fn decode_with(body: &'a [u8], version: Version, strictness: Strictness) -> Result<Self, DecodeError> {
         const ALLOWED: IdSet = IdSet::of(&[id::SUBSCRIPTION_ID, id::USER_PROPERTY]);
         let mut from = Reader::new(body);
-        let packet_id = from.packet_id()?;
+        let packet_id = from.packet_id_with(strictness)?;
         let mut subscription_id = None;
         let mut user_properties = UserProperties::NONE;
         if version.is_v5() {

@@ -4,12 +4,12 @@ use alloc::vec::Vec;
 
 use crate::property::{IdSet, Walk, id};
 use crate::reader::Reader;
-use crate::{DecodeError, PacketType, UserProperties, Version, build};
+use crate::{DecodeError, PacketType, Strictness, UserProperties, Version, build};
 
 /// A request to end subscriptions.
 #[derive(Clone, Copy, Debug)]
 pub struct Unsubscribe<'a> {
-    /// Never 0.
+    /// Never 0 unless decoded leniently.
     pub packet_id: u16,
     /// User properties.
     pub user_properties: UserProperties<'a>,
@@ -26,8 +26,12 @@ impl<'a> Unsubscribe<'a> {
     /// No filter at all [MQTT-3.10.3-2] [MQTT3-3.10.3-2], one that is empty [MQTT-4.7.3-1] or ill-formed
     /// [MQTT-3.10.3-1] [MQTT3-3.10.3-1], packet identifier 0 or properties that it may not have.
     pub fn decode(body: &'a [u8], version: Version) -> Result<Self, DecodeError> {
+        Self::decode_with(body, version, Strictness::Strict)
+    }
+
+    pub(crate) fn decode_with(body: &'a [u8], version: Version, strictness: Strictness) -> Result<Self, DecodeError> {
         let mut from = Reader::new(body);
-        let packet_id = from.packet_id()?;
+        let packet_id = from.packet_id_with(strictness)?;
         let mut user_properties = UserProperties::NONE;
         if version.is_v5() {
             let block = from.properties()?;

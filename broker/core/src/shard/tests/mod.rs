@@ -25,4 +25,5 @@ mod rewriting;
 mod sessions;
 mod shared;
 mod slow_subs;
+mod strictness;
 mod topic_metrics;

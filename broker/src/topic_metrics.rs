@@ -3,7 +3,7 @@
 //! Shards count; here are the sums of what they count and, from two looks at these, rates.
 
 use crate::wall_clock;
-use ringmq_core::control::{COUNTED_TOPICS_MAX, TopicCounts};
+use ringmq_core::control::TopicCounts;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,15 +38,6 @@ struct Rates {
 #[derive(Debug, Default)]
 pub(crate) struct Registry(BTreeMap<String, Entry>);
 
-/// Why a topic is not registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// It is already.
-    Known,
-    /// There are as many as there may be.
-    Full,
-}
-
 impl Registry {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -62,31 +53,18 @@ impl Registry {
         self.0.keys().map(|topic| Box::from(topic.as_str())).collect()
     }
 
-    /// Takes a topic up.
-    ///
-    /// # Errors
-    /// It is counted already, or there are too many.
-    pub(crate) fn register(&mut self, topic: &str) -> Result<(), Refusal> {
-        if self.0.contains_key(topic) {
-            return Err(Refusal::Known);
+    /// Counts these topics, and no others. What was counted of those that stay does too.
+    pub(crate) fn follow(&mut self, topics: &[String]) {
+        self.0.retain(|known, _| topics.contains(known));
+        for topic in topics {
+            self.0.entry(topic.clone()).or_insert_with(|| Entry {
+                created_s: wall_clock::now_s(),
+                reset_s: None,
+                base: TopicCounts::default(),
+                seen: None,
+                rates: Rates::default(),
+            });
         }
-        if self.0.len() >= COUNTED_TOPICS_MAX {
-            return Err(Refusal::Full);
-        }
-        let (base, rates) = (TopicCounts::default(), Rates::default());
-        let entry = Entry { created_s: wall_clock::now_s(), reset_s: None, base, seen: None, rates };
-        self.0.insert(topic.to_owned(), entry);
-        Ok(())
-    }
-
-    /// Forgets a topic; false if it was not counted.
-    pub(crate) fn unregister(&mut self, topic: &str) -> bool {
-        self.0.remove(topic).is_some()
-    }
-
-    /// Forgets all topics.
-    pub(crate) fn clear(&mut self) -> usize {
-        std::mem::take(&mut self.0).len()
     }
 
     /// Begins to count anew, one topic or all of them. `sums` is what the shards have counted.
@@ -165,7 +143,7 @@ mod tests {
     #[test]
     fn rates_are_those_between_two_looks_and_a_reset_begins_anew() {
         let mut registry = Registry::default();
-        registry.register("t").expect("taken up");
+        registry.follow(&["t".to_owned()]);
         let start = Instant::now();
         registry.look(&sums(10, 0), start);
         registry.look(&sums(30, 5), start + Duration::from_secs(5));
@@ -193,15 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn their_number_is_bounded_and_each_is_there_once() {
+    fn what_stays_keeps_its_counts() {
         let mut registry = Registry::default();
-        for number in 0..COUNTED_TOPICS_MAX {
-            assert_eq!(registry.register(&number.to_string()), Ok(()));
-        }
-        assert_eq!(registry.register("7"), Err(Refusal::Known));
-        assert_eq!(registry.register("one more"), Err(Refusal::Full));
-        assert!(registry.unregister("7") && !registry.unregister("7"));
-        assert_eq!(registry.topics().len(), COUNTED_TOPICS_MAX - 1);
-        assert_eq!((registry.clear(), registry.is_empty()), (COUNTED_TOPICS_MAX - 1, true));
+        let topics = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        registry.follow(&topics(&["t", "u"]));
+        registry.reset(Some("t"), &sums(31, 5));
+        registry.follow(&topics(&["v", "t"]));
+        assert_eq!(registry.topics(), [Box::from("t"), Box::from("v")]);
+        assert!(registry.contains("t") && !registry.contains("u"));
+        assert!(registry.rows(&sums(31, 5))[0]["reset_time"].is_string());
+        registry.follow(&[]);
+        assert!(registry.is_empty());
     }
 }

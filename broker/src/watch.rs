@@ -1,12 +1,12 @@
 //! A thread that looks after a running broker once a second: it has clients banned that flap, alarms
-//! raised, and rates measured.
+//! raised, rates measured, and the most remembered that there has been of anything.
 //!
 //! Absent: anything that a client waits for.
 
 use crate::config::Problem;
 use crate::control::Console;
 use crate::log::module;
-use crate::sysmon::{Sysmon, SysmonOptions};
+use crate::sysmon::Sysmon;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -19,9 +19,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(crate) fn start(console: Arc<Console>, sysmon: SysmonOptions) -> io::Result<()> {
+pub(crate) fn start(console: Arc<Console>) -> io::Result<()> {
     thread::Builder::new().name("watch".to_owned()).spawn(move || {
-        let mut sysmon = Sysmon::new(sysmon, Instant::now());
+        let mut sysmon = Sysmon::new(console.sysmon(), Instant::now());
         loop {
             // An early return does no harm.
             thread::park_timeout(INTERVAL);
@@ -35,8 +35,11 @@ pub(crate) fn start(console: Arc<Console>, sysmon: SysmonOptions) -> io::Result<
 
 fn look(console: &Console, sysmon: &mut Sysmon) -> Result<(), Problem> {
     let now = Instant::now();
+    console.note_largest();
+    sysmon.set(console.sysmon(), now);
     sysmon.measure(now).iter().for_each(|reading| console.note_reading(reading));
     console.look_at_topics(now)?;
     console.ban_flapping()?;
-    console.check_congestion()
+    console.check_congestion()?;
+    console.save_alarms()
 }

@@ -36,6 +36,8 @@ counters! {
     connections_held_back = "connections.held_back.count": "Clients that full queues hold back, a gauge",
     sessions = "sessions.count": "Sessions, connected or not, a gauge",
     subscriptions = "subscriptions.count": "Subscriptions, shared ones included, a gauge",
+    subscriptions_shared = "subscriptions.shared.count": "of which shared, a gauge",
+    topics = "topics.count": "Filters that somebody subscribes to, each once for every shard that has it, a gauge",
     retained = "retained.count": "Retained messages, a gauge",
     queue_messages = "queues.messages.count": "Messages held by message queues, a gauge",
     delayed = "delayed.count": "Messages that wait to be published later, a gauge",

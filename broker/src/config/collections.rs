@@ -5,7 +5,7 @@ use super::error::{Origin, Problem};
 use super::hocon::{Node, Object, Value};
 use super::keys::{Found, Target, find};
 use super::kind::Kind;
-use super::records::{RECORDS_MAX, Record};
+use super::records::Record;
 use super::values::{self, Given};
 
 impl Loader {
@@ -35,18 +35,17 @@ impl Loader {
     /// Gives a key that is known to be a list its records, in the place of those it had.
     pub(super) fn list(&mut self, path: &[String], items: &[Node], origin: &Origin, fixed: Option<&Origin>) {
         let Found::Key(key, name) = find(path) else { return self.unknown(path, origin, Strictness::Strict) };
-        let Kind::List { fields, push, .. } = key.kind else { return };
+        let Kind::List { fields, max, push, .. } = key.kind else { return };
         let full = path.join(".");
         let place = |node: &Node| fixed.cloned().unwrap_or_else(|| Origin::File(node.place.clone()));
         let help = || format!("allowed: {}", key.kind.allowed());
         let mut target = Target { config: &mut self.config, name };
         key.kind.begin_table(&mut target);
-        if items.len() > RECORDS_MAX {
-            let problem = Problem::at(origin, format!("{full} has more than {RECORDS_MAX} records"));
-            self.errors.push(problem);
+        if items.len() > max {
+            self.errors.push(Problem::at(origin, format!("{full} has more than {max} records")));
         }
         let mut records = Vec::new();
-        for (index, item) in items.iter().enumerate().take(RECORDS_MAX) {
+        for (index, item) in items.iter().enumerate().take(max) {
             let which = format!("{full}, record {}", index + 1);
             let Value::Object(object) = &item.value else {
                 let problem = Problem::at(&place(item), format!("{which}: cannot be {}", item.value.kind()));
@@ -77,6 +76,21 @@ impl Loader {
             }
         }
         self.given.insert(full, Given { text: format!("[{}]", records.join(", ")), origin: origin.clone() });
+    }
+
+    /// Gives a key that is known to be a list of words its words, in the place of those it had.
+    pub(super) fn words(&mut self, path: &[String], items: &[Node], origin: &Origin) {
+        let mut words = Vec::new();
+        for item in items {
+            match &item.value {
+                Value::Text(word) => words.push(word.as_str()),
+                other => {
+                    let message = format!("{}: an element cannot be {}", path.join("."), other.kind());
+                    return self.errors.push(Problem::at(origin, message));
+                }
+            }
+        }
+        self.text(path, &format!("[{}]", words.join(", ")), origin);
     }
 
     /// Gives a key that is known to be a list of texts its elements, in the place of those it had.

@@ -42,11 +42,14 @@ pub(crate) enum Kind {
     TimeOffset(fn(&mut Target<'_>, TimeOffset)),
     /// One of several names, by its index.
     Choice { names: &'static [&'static str], set: fn(&mut Target<'_>, usize) },
+    /// A list of some of several names, each at most once, as bits by their indices.
+    Words { names: &'static [&'static str], set: fn(&mut Target<'_>, u8) },
     /// Names with a number each, or `disabled` for none.
     Table { min: u64, max: u64, clear: fn(&mut Target<'_>), insert: fn(&mut Target<'_>, &str, u64) },
     /// A list of records with these fields, or `[]`.
     List {
         fields: &'static [&'static str],
+        max: usize,
         clear: fn(&mut Target<'_>),
         push: fn(&mut Target<'_>, &Record<'_>) -> Result<(), Wrong>,
     },
@@ -121,6 +124,7 @@ impl Kind {
                 Some(index) => set(target, index),
                 None => return Err("is none of the choices".to_owned()),
             },
+            Self::Words { names, set } => set(target, words(text, names)?),
             Self::Table { clear, .. } if text == "disabled" => clear(target),
             Self::Table { .. } => return Err("is neither a table nor disabled".to_owned()),
             Self::List { clear, .. } if text == "[]" => clear(target),
@@ -202,7 +206,8 @@ impl Kind {
             Self::Table { min, max, .. } => {
                 format!("a table such as {{\"a/topic\" = {max}}} with numbers from {min} to {max}, or disabled")
             }
-            Self::List { fields, .. } => format!("a list of records with {}", fields.join(", ")),
+            Self::List { fields, max, .. } => format!("a list of at most {max} records with {}", fields.join(", ")),
+            Self::Words { names, .. } => format!("a list of some of {}", names.join(", ")),
             Self::Texts { example, .. } => format!("a list of texts such as {example}"),
             Self::Text(_) => "text".to_owned(),
             Self::Path(_) => "a path such as data or ${HOME}/data".to_owned(),
@@ -214,6 +219,17 @@ impl Kind {
             Self::Cores(_) => "core numbers and ranges such as 0,2-5, or auto".to_owned(),
         }
     }
+}
+
+/// Bits for the names in `[a, b]`.
+fn words(text: &str, names: &[&str]) -> Result<u8, String> {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).ok_or("is no list")?.trim();
+    let mut bits = 0;
+    for word in inner.split(',').map(str::trim).filter(|_| !inner.is_empty()) {
+        let index = names.iter().position(|name| *name == word);
+        bits |= 1 << index.ok_or_else(|| format!("has `{}` in it", word.escape_debug()))?;
+    }
+    Ok(bits)
 }
 
 fn plain(value: u64) -> String {

@@ -44,6 +44,24 @@ fn topic_filter(field: &'static str, text: &str) -> Result<(), Wrong> {
     filter::parse(text).map(drop).map_err(|error| Wrong::in_field(field, format!("is no topic filter: {error}")))
 }
 
+/// The fields of a record of `topic_metrics`.
+pub(crate) const COUNTED_TOPIC: &[&str] = &["topic"];
+
+/// One of `topic_metrics`, of which there are others already.
+///
+/// # Errors
+/// What is no topic's name, or is among the others.
+pub(crate) fn counted_topic(record: &Record<'_>, others: &[String]) -> Result<String, Wrong> {
+    let topic = record.required("topic")?;
+    if topic.is_empty() || filter::has_wildcard(topic) || filter::parse(topic).is_err() {
+        return Err(Wrong::in_field("topic", format!("`{}` is no topic", topic.escape_debug())));
+    }
+    if others.iter().any(|other| other == topic) {
+        return Err(Wrong::in_field("topic", format!("`{}` stands there twice", topic.escape_debug())));
+    }
+    Ok(topic.to_owned())
+}
+
 /// The fields of a record of `auto_subscribe.topics`.
 pub(crate) const AUTO_SUBSCRIPTION: &[&str] = &["topic", "qos", "rh", "rap", "nl"];
 

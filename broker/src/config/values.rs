@@ -81,7 +81,8 @@ fn zone_rows<'a>(config: &'a Config, given: &'a GivenByKey) -> impl Iterator<Ite
 /// The text of a value of this kind as it is written in a file.
 pub(super) fn written_for(kind: &Kind, text: &str) -> String {
     // The text of a list is a list, not a scalar.
-    if matches!(kind, Kind::List { .. } | Kind::Texts { .. }) { text.to_owned() } else { written(text) }
+    let is_list = matches!(kind, Kind::List { .. } | Kind::Texts { .. } | Kind::Words { .. });
+    if is_list { text.to_owned() } else { written(text) }
 }
 
 /// A scalar as it is written in a file: in quotes unless it is plain.

@@ -83,7 +83,9 @@ impl Console {
     fn activate(&self, name: &str, message: String, details: Map<String, Value>) {
         if let Some(row) = self.alarms().activate(name, message, details, wall_clock::now_ms()) {
             let (alarm, reason) = (name, row["message"].as_str());
-            tracing::warn!(target: module::BROKER, alarm, reason, "alarm_is_activated");
+            if self.alarms().actions().log {
+                tracing::warn!(target: module::BROKER, alarm, reason, "alarm_is_activated");
+            }
             self.tell(Change::Activated, &row);
         }
     }
@@ -91,13 +93,18 @@ impl Console {
     fn deactivate(&self, name: &str) {
         if let Some(row) = self.alarms().deactivate(name, wall_clock::now_ms()) {
             let (alarm, duration_ms) = (name, row["duration"].as_u64());
-            tracing::warn!(target: module::BROKER, alarm, duration_ms, "alarm_is_deactivated");
+            if self.alarms().actions().log {
+                tracing::warn!(target: module::BROKER, alarm, duration_ms, "alarm_is_deactivated");
+            }
             self.tell(Change::Deactivated, &row);
         }
     }
 
-    /// Publishes what has become of an alarm. A shard that has too much to do leaves it out: the alarm is in the list.
+    /// Publishes what has become of an alarm, if that is wanted. A shard that has too much to do leaves it out: the alarm is in the list.
     fn tell(&self, change: Change, row: &Value) {
+        if !self.alarms().actions().publish {
+            return;
+        }
         let end = match change {
             Change::Activated => "activate",
             Change::Deactivated => "deactivate",

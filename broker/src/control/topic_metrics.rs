@@ -1,17 +1,20 @@
-//! Topic metrics of a running broker: topics are registered with all shards or with none, and what these count is summed.
+//! Topic metrics of a running broker: which topics are counted is a setting (`topic_metrics`), brought to all shards or to
+//! none like any other; what these count is summed here.
 
 use super::console::Console;
 use super::lists::Shards;
-use crate::config::Problem;
-use crate::topic_metrics::{INTERVAL, Refusal, Registry};
+use crate::config::{Config, Problem, Problems, quoted};
+use crate::topic_metrics::{INTERVAL, Registry};
 use ringmq_core::control::{COUNTED_TOPICS_MAX, Control as Request, TopicCounts};
-use ringmq_core::topics::filter;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// The topics that are counted. Locked for the whole of a change, so that changes come one after the other.
+/// The setting.
+const KEY: &str = "topic_metrics";
+
+/// What was counted. Locked after the configuration where both are.
 #[derive(Debug, Default)]
 pub(super) struct TopicMetrics(Mutex<State>);
 
@@ -23,6 +26,11 @@ struct State {
 }
 
 impl TopicMetrics {
+    /// Counts these topics and no others.
+    pub(super) fn follow(&self, topics: &[String]) {
+        self.lock().registry.follow(topics);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic ends the process.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,38 +48,34 @@ impl Console {
     /// Counts a topic from now on.
     ///
     /// # Errors
-    /// It is no topic's name, is counted already, there are too many, or the shards cannot be told.
+    /// It is no topic's name, is counted already, there are too many, or the change cannot be made.
     pub(super) fn register_topic(&self, topic: &str) -> Result<Value, Problem> {
-        let quoted = topic.escape_debug();
-        if topic.is_empty() || filter::has_wildcard(topic) || filter::parse(topic).is_err() {
-            let problem = Problem::new(format!("`{quoted}` is no topic"));
-            return Err(problem.with_help("topics are counted exactly as they are, without wildcards"));
-        }
-        let mut state = self.topic_metrics().lock();
-        state.registry.register(topic).map_err(|refusal| match refusal {
-            Refusal::Known => Problem::new(format!("`{quoted}` is counted already")),
-            Refusal::Full => Problem::new(format!("{COUNTED_TOPICS_MAX} topics are counted already"))
-                .with_help("unregister one of them"),
+        self.edit_topics(|topics| {
+            if topics.iter().any(|known| known == topic) {
+                return Err(Problem::new(format!("`{}` is counted already", topic.escape_debug())));
+            }
+            if topics.len() >= COUNTED_TOPICS_MAX {
+                let problem = Problem::new(format!("{COUNTED_TOPICS_MAX} topics are counted already"));
+                return Err(problem.with_help("unregister one of them"));
+            }
+            topics.push(topic.to_owned());
+            Ok(())
         })?;
-        if let Err(problem) = self.count_topics(&state.registry) {
-            state.registry.unregister(topic);
-            return Err(problem);
-        }
         Ok(json!({ "registered": topic }))
     }
 
     /// Counts a topic no longer, or all of them.
     ///
     /// # Errors
-    /// It is not counted, or the shards cannot be told; what they count is not shown any more even then.
+    /// It is not counted, or the change cannot be made.
     pub(super) fn unregister_topic(&self, topic: Option<&str>) -> Result<Value, Problem> {
-        let mut state = self.topic_metrics().lock();
-        let unregistered = match topic {
-            Some(topic) if state.registry.unregister(topic) => 1,
-            Some(topic) => return Err(unknown(topic)),
-            None => state.registry.clear(),
-        };
-        self.count_topics(&state.registry)?;
+        let mut unregistered = 0;
+        self.edit_topics(|topics| {
+            let before = topics.len();
+            topics.retain(|known| topic.is_some_and(|topic| topic != known));
+            unregistered = before - topics.len();
+            topic.filter(|_| unregistered == 0).map_or(Ok(()), |topic| Err(unknown(topic)))
+        })?;
         Ok(json!({ "unregistered": unregistered }))
     }
 
@@ -105,8 +109,28 @@ impl Console {
         Ok(())
     }
 
-    fn count_topics(&self, registry: &Registry) -> Result<(), Problem> {
-        Shards(self.shards()).put_to_all(|| Request::CountTopics(registry.topics()))?.answers().map(drop)
+    /// Has all shards count the topics of `new`, if these are others than those of `old`.
+    ///
+    /// # Errors
+    /// A shard has too much to do, and none counts them.
+    pub(super) fn count_topics(&self, old: &Config, new: &Config) -> Result<(), Problem> {
+        if new.topic_metrics == old.topic_metrics {
+            return Ok(());
+        }
+        let topics = || new.topic_metrics.iter().map(|topic| Box::from(topic.as_str())).collect();
+        // All have it before them and come to it before anything that they are asked later.
+        Shards(self.shards()).put_to_all(|| Request::CountTopics(topics())).map(drop)
+    }
+
+    fn edit_topics(&self, edit: impl FnOnce(&mut Vec<String>) -> Result<(), Problem>) -> Result<(), Problem> {
+        let changed = self.set_to(KEY, |config| {
+            let mut topics = config.topic_metrics.clone();
+            edit(&mut topics)?;
+            let records: Vec<String> = topics.iter().map(|topic| format!("{{topic = {}}}", quoted(topic))).collect();
+            Ok(format!("[{}]", records.join(", ")))
+        });
+        let first = |Problems(problems): Problems| problems.into_iter().next();
+        changed.map(drop).map_err(|problems| first(problems).unwrap_or_else(|| Problem::new("refused")))
     }
 
     fn topic_sums(&self, registry: &Registry) -> Result<BTreeMap<String, TopicCounts>, Problem> {

@@ -1,6 +1,6 @@
 //! Results for people. What clients named is escaped, so that it cannot speak to the terminal.
 
-use crate::counters;
+use crate::counters::{self, Row};
 use serde_json::{Map, Value};
 
 /// A result as lines.
@@ -10,8 +10,9 @@ pub(super) fn text(result: &Value) -> String {
         Value::Array(rows) => {
             let values =
                 |row: &Value| row["shards"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-            let rows: Vec<(String, Vec<u64>)> = rows.iter().map(|row| (word(&row["name"]), values(row))).collect();
-            counters::table(&rows)
+            let sum = |row: &Value| row["sum"].as_u64().unwrap_or_default();
+            let row = |row: &Value| Row { name: word(&row["name"]), sum: sum(row), shards: values(row) };
+            counters::table(&rows.iter().map(row).collect::<Vec<_>>())
         }
         Value::Object(fields) => object(fields),
         other => format!("{}\n", word(other)),

@@ -1,8 +1,8 @@
 //! Counters in Prometheus' text format, under EMQX's names where EMQX has them.
 //!
-//! A value is the sum over the shards. What only ringmq has begins with `ringmq_`.
+//! A value is that of the whole broker. What only ringmq has begins with `ringmq_`.
 
-use crate::control::is_gauge;
+use crate::counters::{Row, is_gauge};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -16,13 +16,12 @@ const IRREGULAR: [(&str, &str); 3] = [
     ("driver.sent_bytes", "emqx_bytes_sent"),
 ];
 
-/// The page: each counter with its shards' values.
-pub(super) fn text(rows: &[(String, Vec<u64>)], uptime: Duration) -> String {
+/// The page of these counters.
+pub(super) fn text(rows: &[Row], uptime: Duration) -> String {
     let mut text = String::new();
-    for (name, shards) in rows {
+    for Row { name, sum, .. } in rows {
         let kind = if is_gauge(name) { "gauge" } else { "counter" };
         let exported = exported(name);
-        let sum = shards.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value));
         let _ = writeln!(text, "# TYPE {exported} {kind}\n{exported} {sum}");
     }
     let _ = writeln!(text, "# TYPE ringmq_uptime_seconds gauge\nringmq_uptime_seconds {}", uptime.as_secs());
@@ -42,16 +41,14 @@ fn exported(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringmq_core::counters::Counters;
-    use ringmq_drive::Stats;
+    use crate::counters::SharedCounters;
+    use ringmq_drive::Control;
     use std::collections::BTreeSet;
 
     #[test]
     fn every_counter_has_a_name_of_its_own_that_prometheus_takes() {
-        let driver = Stats::default().iter().map(|(name, _)| format!("driver.{name}")).collect::<Vec<_>>();
-        let names = Counters::NAMES.iter().map(|&name| name.to_owned()).chain(driver);
-        let rows: Vec<_> = names.map(|name| (name, vec![1, 2])).collect();
-        assert!(IRREGULAR.iter().all(|(known, _)| rows.iter().any(|(name, _)| name == known)), "all of them exist");
+        let rows = SharedCounters::new(1).rows(&Control::new(1).expect("a control"));
+        assert!(IRREGULAR.iter().all(|(known, _)| rows.iter().any(|row| row.name == *known)), "all of them exist");
         let page = text(&rows, Duration::from_secs(9));
         let mut seen = BTreeSet::new();
         for line in page.lines().filter(|line| !line.starts_with('#')) {
@@ -65,7 +62,7 @@ mod tests {
     #[test]
     fn names_and_types_are_emqx_ones() {
         let rows = ["connections.count", "messages.received", "driver.received_bytes", "driver.turns"];
-        let rows: Vec<_> = rows.iter().map(|name| ((*name).to_owned(), vec![1, 2])).collect();
+        let rows: Vec<_> = rows.iter().map(|name| Row::of_shards(name, vec![1, 2])).collect();
         let page = text(&rows, Duration::from_secs(9));
         let expected = "# TYPE emqx_connections_count gauge\nemqx_connections_count 3\n\
                         # TYPE emqx_messages_received counter\nemqx_messages_received 3\n\

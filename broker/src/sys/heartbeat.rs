@@ -3,7 +3,8 @@
 //! passed once.
 
 use super::SysTopics;
-use crate::control::{Console, is_gauge};
+use crate::control::Console;
+use crate::counters::{Row, is_gauge};
 use crate::timestamp::{Digits, rfc3339};
 use ringmq_core::observe::OwnMessage;
 use std::io;
@@ -94,13 +95,12 @@ fn facts_of(node: &str) -> [OwnMessage; 3] {
     ]
 }
 
-/// `stats/...` and `metrics/...`: every counter with its sum over the shards. What only our drivers count is left out.
-fn counters(node: &str, rows: &[(String, Vec<u64>)]) -> Vec<OwnMessage> {
-    let told = rows.iter().filter_map(|(name, shards)| {
+/// `stats/...` and `metrics/...`: every counter of the whole broker. What only our drivers count is left out.
+fn counters(node: &str, rows: &[Row]) -> Vec<OwnMessage> {
+    let told = rows.iter().filter_map(|Row { name, sum, .. }| {
         let renamed = BYTES.iter().find(|(driver, _)| driver == name).map(|(_, name)| *name);
         let name = renamed.or_else(|| (!name.starts_with("driver.")).then_some(name.as_str()))?;
         let group = if is_gauge(name) { "stats" } else { "metrics" };
-        let sum = shards.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value));
         Some(message(format!("$SYS/brokers/{node}/{group}/{}", name.replace('.', "/")), sum.to_string(), false))
     });
     told.collect()
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn counters_are_sums_under_emqx_names() {
         let names = ["connections.count", "messages.qos0.sent", "driver.received_bytes", "driver.turns"];
-        let rows: Vec<_> = names.iter().map(|name| ((*name).to_owned(), vec![1, 2])).collect();
+        let rows: Vec<_> = names.iter().map(|name| Row::of_shards(name, vec![1, 2])).collect();
         let messages = counters("n@h", &rows);
         let expected = [
             ("$SYS/brokers/n@h/stats/connections/count", "3"),
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn every_counter_of_the_shards_is_told() {
-        let rows: Vec<_> = Counters::NAMES.iter().map(|name| ((*name).to_owned(), vec![0])).collect();
+        let rows: Vec<_> = Counters::NAMES.iter().map(|name| Row::of_shards(name, vec![0])).collect();
         assert_eq!(counters("n@h", &rows).len(), Counters::COUNT);
     }
 

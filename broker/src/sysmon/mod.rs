@@ -93,6 +93,15 @@ impl Sysmon {
         Self { options, cpu_due, memory_due, cpu: CpuTimes::parse(&read("/proc/stat")) }
     }
 
+    /// Goes by other options from now on. What is due sooner by them is.
+    pub(crate) fn set(&mut self, options: SysmonOptions, now: Instant) {
+        if options != self.options {
+            self.cpu_due = self.cpu_due.min(now + options.cpu_check_interval);
+            self.memory_due = self.memory_due.min(now + options.mem_check_interval);
+            self.options = options;
+        }
+    }
+
     /// What is to be measured now. What the system does not tell is left out.
     pub(crate) fn measure(&mut self, now: Instant) -> Vec<Reading> {
         let mut readings = Vec::new();
@@ -166,7 +175,9 @@ mod tests {
         // No processor time may have passed, and then there is nothing to tell of it.
         let cpu = sysmon.measure(start + Duration::from_secs(7));
         assert!(cpu.iter().all(|reading| reading.alarm == "high_cpu_usage" && (0.0..=100.0).contains(&reading.usage)));
-        let memory: Vec<Reading> = sysmon.measure(start + Duration::from_secs(60));
+        sysmon.set(SysmonOptions { mem_check_interval: Duration::from_secs(9), ..options }, start);
+        assert!(sysmon.measure(start + Duration::from_secs(8)).is_empty());
+        let memory: Vec<Reading> = sysmon.measure(start + Duration::from_secs(9));
         for alarm in ["high_system_memory_usage", "high_process_memory_usage"] {
             let reading = memory.iter().find(|reading| reading.alarm == alarm).expect(alarm);
             assert!(reading.usage > 0.0 && reading.usage < 100.0, "{reading:?}");

@@ -2,10 +2,11 @@
 //!
 //! Shards know the rules ([`ringmq_core::trace`]) and tell of packets; they put a bounded copy of each into a bounded
 //! queue, or count it as lost. One thread ([`writer`]), which exists from the first trace on, words and writes them, and
-//! ends a trace when its time or its file is full.
+//! ends a trace when its time or its file is full. Those that run are written down and go on after a restart.
 //!
 //! Absent: download and reading by position, which need an HTTP API.
 
+mod file;
 mod registry;
 mod words;
 mod writer;

@@ -113,3 +113,38 @@ fn memory_above_a_watermark_raises_an_alarm() {
     assert_eq!(row["details"]["high_watermark"], "1%");
     assert_eq!(rows(&broker, "list").len(), 1, "it alone");
 }
+
+#[test]
+fn alarms_survive_a_restart_as_history_and_are_told_as_the_operator_wants() {
+    let file = "sysmon.os { mem_check_interval = 1s, sysmem_high_watermark = 1%, procmem_high_watermark = 100% }\n\
+                alarm.actions = [publish]\nlog.file { enable = true, path = \"x/r.log\" }\n";
+    let mut broker = Broker::start("alarm-kept", file);
+    let name = Value::from("high_system_memory_usage");
+    let first = wait_for(&broker, "list", &name);
+    let kept = broker.dir.join("data/alarms.json");
+    let by = Instant::now() + PATIENCE;
+    // Once a second.
+    while !std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("high_system_memory_usage")) {
+        assert!(Instant::now() < by);
+    }
+    broker.crash();
+    let over = wait_for(&broker, "history", &name);
+    assert_eq!((&over["activate_at"], &over["details"]), (&first["activate_at"], &first["details"]));
+    assert_ne!(over["deactivate_at"], "infinity");
+    let mut watcher = broker.client("watcher").0;
+    subscribe(&mut watcher, "$SYS/brokers/emqx@127.0.0.1/alarms/+");
+    wait_for(&broker, "list", &name);
+    // Watermarks and actions change while it runs.
+    broker.ctl(&["conf", "set", "alarm.actions", "[log]"]);
+    broker.ctl(&["conf", "set", "sysmon.os.sysmem_high_watermark", "100%"]);
+    wait_for(&broker, "history", &name);
+    let log = || std::fs::read_to_string(broker.dir.join("x/r.log")).unwrap_or_default();
+    while !log().contains("alarm_is_deactivated") {
+        assert!(Instant::now() < by, "{}", log());
+    }
+    assert!(!log().contains("alarm_is_activated"), "{}", log());
+    broker.ctl(&["conf", "set", "alarm.size_limit", "1"]);
+    assert_eq!(rows(&broker, "history").len(), 1, "the older one is forgotten");
+    broker.restart();
+    assert_eq!(rows(&broker, "history").len(), 1);
+}

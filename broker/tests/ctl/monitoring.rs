@@ -42,6 +42,38 @@ fn counters_are_told_to_prometheus() {
 }
 
 #[test]
+fn what_there_was_at_most_is_told_everywhere() {
+    let file = format!("{FILE}\nsys_topics.sys_msg_interval = 1s\n");
+    let broker = Broker::start("maxima", &file);
+    let mut clients: Vec<_> = (0..5).map(|number| broker.client(&format!("c{number}")).0).collect();
+    let by = Instant::now() + PATIENCE;
+    // Shards publish their counters once a second.
+    while !get(&broker, "/metrics").contains("\nemqx_connections_max 5\n") {
+        assert!(Instant::now() < by, "{}", get(&broker, "/metrics"));
+    }
+    clients.truncate(2);
+    while !get(&broker, "/metrics").contains("\nemqx_live_connections_count 2\n") {
+        assert!(Instant::now() < by, "{}", get(&broker, "/metrics"));
+    }
+    let page = get(&broker, "/metrics");
+    for name in ["connections", "live_connections", "channels", "sessions", "cluster_sessions"] {
+        assert!(page.contains(&format!("# TYPE emqx_{name}_max gauge\nemqx_{name}_max 5\n")), "{name}: {page}");
+    }
+    let stats = broker.ctl(&["stats"]);
+    let has = |row: [&str; 2]| stats.lines().any(|line| line.split_whitespace().take(2).eq(row));
+    assert!(has(["connections.max", "5"]) && has(["connections.count", "2"]), "{stats}");
+    assert!(!broker.ctl(&["metrics"]).contains(".max"));
+    let mut watcher = broker.client("watcher").0;
+    watcher.write_all(b"\x82\x34\x00\x01\x00\x00\x2e$SYS/brokers/emqx@127.0.0.1/stats/sessions/max\x00").expect("sent");
+    let mut told = Vec::new();
+    while !told.ends_with(b"stats/sessions/max\x005") {
+        let mut byte = [0];
+        watcher.read_exact(&mut byte).expect("a message");
+        told.push(byte[0]);
+    }
+}
+
+#[test]
 fn it_says_whether_the_broker_works() {
     let broker = Broker::start("status", FILE);
     for path in ["/status", "/api/v5/status"] {

@@ -38,6 +38,32 @@ fn subscribe(stream: &mut TcpStream, filter: &str) {
 }
 
 #[test]
+fn registrations_survive_a_restart_and_files_may_have_some() {
+    let mut broker = Broker::start("counted", "topic_metrics = [{topic = \"from/file\"}]\n");
+    let topics = |broker: &Broker| -> Vec<String> {
+        rows(broker).iter().map(|row| row["topic"].as_str().expect("text").to_owned()).collect()
+    };
+    assert_eq!(topics(&broker), ["from/file"]);
+    broker.ctl(&["topic-metrics", "register", "a \"b\"/c"]);
+    let shown = broker.ctl(&["conf", "show", "topic_metrics"]);
+    assert!(shown.contains("changed at run time"), "{shown}");
+    let before = topics(&broker);
+    assert_eq!(before, ["a \"b\"/c", "from/file"]);
+    for restart in [Broker::restart, Broker::crash] {
+        restart(&mut broker);
+        assert_eq!(topics(&broker), before);
+        let mut clients: Vec<TcpStream> = (0..4).map(|number| broker.client(&format!("c{number}")).0).collect();
+        clients.iter_mut().for_each(|client| publish(client, "from/file"));
+        assert!((metric(&rows(&broker)[1], "in.count") - 4.0).abs() < 0.5, "counted on every shard from the start");
+    }
+    let twice = "[{topic = x}, {topic = x}]";
+    assert!(broker.refused(&["conf", "set", "topic_metrics", twice]).contains("stands there twice"));
+    broker.ctl(&["topic-metrics", "unregister", "from/file"]);
+    broker.restart();
+    assert_eq!(topics(&broker), ["a \"b\"/c"]);
+}
+
+#[test]
 fn registered_topics_are_counted_over_all_shards() {
     let broker = Broker::start("topic-metrics", "");
     let mut clients: Vec<TcpStream> = (0..8).map(|number| broker.client(&format!("c{number}")).0).collect();

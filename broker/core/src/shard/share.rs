@@ -67,6 +67,11 @@ impl Groups {
         self.at_home.is_empty()
     }
 
+    /// Groups at home here.
+    pub(super) fn len(&self) -> usize {
+        self.at_home.len()
+    }
+
     /// Full names of the groups that sessions here belong to.
     pub(super) fn joined(&self) -> &Index {
         &self.joined

@@ -264,6 +264,7 @@ impl Shard {
     pub(super) fn add_subscription(&mut self, session: u32, subscription: Subscription) {
         self.hub.sessions.get_mut(session).expect("live session").subscriptions.insert(subscription);
         self.hub.counters.subscriptions += 1;
+        self.hub.counters.subscriptions_shared += u64::from(subscription.shared);
     }
 
     /// [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-3.9.3-1] [MQTT3-3.8.4-2] [MQTT3-2.3.1-7]
@@ -445,6 +446,7 @@ impl Shard {
     /// Takes a subscription out of the shard's indexes.
     pub(super) fn drop_subscription(&mut self, session: u32, subscription: Subscription, fx: &mut Effects) {
         self.hub.counters.subscriptions -= 1;
+        self.hub.counters.subscriptions_shared -= u64::from(subscription.shared);
         if subscription.shared {
             assert!(self.leave_group(session, subscription.filter, fx), "session belongs to its groups");
             return;

@@ -8,7 +8,6 @@ use crate::rewrite::{Rule, Rules};
 use crate::sys::Events;
 use ringmq_core::interest::Interest;
 use ringmq_core::machine::ShardId;
-use ringmq_core::rewrite::Rewriter;
 use ringmq_core::settings::Settings;
 use ringmq_core::shard::{Shard, ShardConfig};
 use ringmq_drive::MeshInterest;
@@ -74,7 +73,7 @@ impl Factory {
             interest: self.interest.as_ref().map(handle),
             auth_methods: Vec::new(),
             counters: Some(self.counters.sink(id)),
-            rewriter: self.rewriter.clone().map(|rules| Box::new(rules) as Box<dyn Rewriter>),
+            rewriter: Rules::boxed(self.rewriter.as_ref()),
             unix_offset_ms: self.unix_offset_ms,
         });
         shard.set_ban_list(Matcher::boxed(self.bans.as_ref()));

@@ -13,6 +13,7 @@ mod config;
 mod control;
 mod counters;
 mod ctl;
+mod data_file;
 mod durable;
 mod listeners;
 mod log;

@@ -39,13 +39,22 @@ enum Piece {
     Username,
 }
 
-/// One rule.
+/// One rule. Two are the same if they were written alike.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     applies: Applies,
     source: String,
     expression: Regex,
     destination: Vec<Piece>,
+}
+
+impl PartialEq for Rule {
+    fn eq(&self, other: &Self) -> bool {
+        self.applies == other.applies
+            && self.source == other.source
+            && self.expression.as_str() == other.expression.as_str()
+            && self.destination == other.destination
+    }
 }
 
 impl Rule {
@@ -137,6 +146,11 @@ impl Rules {
     /// What a shard asks; `None` without rules.
     pub(crate) fn rewriter(rules: &[Rule]) -> Option<Self> {
         (!rules.is_empty()).then(|| Self(rules.into()))
+    }
+
+    /// As a shard takes them.
+    pub(crate) fn boxed(rules: Option<&Self>) -> Option<Box<dyn Rewriter>> {
+        rules.map(|rules| Box::new(rules.clone()) as Box<dyn Rewriter>)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::machine::ShardId;
 use crate::observe::OwnMessage;
 use crate::queue::QueueCounts;
 use crate::retained::Cursor;
+use crate::rewrite::Rewriter;
 use crate::settings::Settings;
 use crate::trace::TraceRule;
 use alloc::boxed::Box;
@@ -33,10 +34,16 @@ pub const COUNTED_TOPICS_MAX: usize = 512;
 /// A request, which the shard replaces by its answer.
 #[derive(Debug)]
 pub enum Control {
-    /// Work with these settings from now on. They bind the next packet of every client; what a connection was given when
-    /// it was made (its in-flight window, its keep alive) stays as it is. Never fails and ends no connection. Whoever
-    /// asks sees to it that clients keep what they were promised: [`Settings::keep_promises`].
-    Configure(Box<Settings>),
+    /// Work with these settings and rules from now on, which begin to hold together. They bind the next packet of every
+    /// client; what a connection was given when it was made (its in-flight window, its keep alive) and what a topic was
+    /// rewritten to stay as they are. Never fails and ends no connection. Whoever asks sees to it that clients keep what
+    /// they were promised: [`Settings::keep_promises`].
+    Configure {
+        /// The operator's settings.
+        settings: Box<Settings>,
+        /// Rules of topic rewriting; `None` is without.
+        rewriter: Option<Box<dyn Rewriter>>,
+    },
     /// The answer to [`Control::Configure`].
     Configured,
     /// The sessions at home here, connected or not.

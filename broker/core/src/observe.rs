@@ -115,6 +115,8 @@ pub enum EndReason {
 pub struct Refused {
     /// The other end.
     pub peer: SocketAddr,
+    /// Index of the listener that accepted it.
+    pub listener: u16,
     /// Why, as a CONNACK says it.
     pub reason: ReasonCode,
 }

@@ -52,7 +52,7 @@ impl Default for ForceShutdown {
     }
 }
 
-/// What a shard does that does not keep up (`overload_protection`).
+/// What a shard does that does not keep up (`overload_protection`), for the clients of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverloadProtection {
     /// `overload_protection.enable`.
@@ -61,7 +61,7 @@ pub struct OverloadProtection {
     pub backoff_new_conn: bool,
     /// `overload_protection.backoff_delay`, milliseconds: how long it puts off each slice of retained messages.
     pub backoff_delay_ms: u32,
-    /// `ringmq.overload_lateness`: how late it must be.
+    /// `ringmq.overload_lateness`: how late it must be; the same for all listeners.
     pub lateness: Duration,
 }
 
@@ -253,7 +253,8 @@ pub struct Settings {
     pub retainer_stop_publish_clear_msg: bool,
     /// `listeners.tcp.<name>.tcp_options.send_timeout`: a client that takes no byte for this long is closed.
     pub send_timeout: Duration,
-    /// `listeners.tcp.<name>.max_conn_rate_per_ip`, connections per second and shard from one address; 0 is unlimited.
+    /// `listeners.tcp.<name>.max_conn_rate_per_ip`, connections per second, listener and shard from one address; 0 is
+    /// unlimited.
     pub max_conn_rate_per_ip: u32,
     /// `mqtt.max_user_properties` in one packet.
     pub max_user_properties: u16,
@@ -327,8 +328,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_packet_size: 1024 * 1024,
-            max_clientid_len: 65535,
             strict_mode: true,
+            max_clientid_len: 65535,
             max_topic_levels: 128,
             max_qos_allowed: 2,
             max_topic_alias: 65535,

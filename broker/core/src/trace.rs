@@ -51,6 +51,8 @@ pub struct Traced<'a> {
     pub client_id: &'a str,
     /// The other end of its connection.
     pub peer: SocketAddr,
+    /// Index of the listener that accepted the connection.
+    pub listener: u16,
     /// The version that the packet is of; that of a CONNECT is in the packet.
     pub version: Version,
     /// Where it goes.
@@ -112,7 +114,8 @@ mod tests {
     fn means(what: &TraceWhat, client_id: &str, bytes: &[u8]) -> bool {
         let Ok(Cut::Frame(frame, _)) = cut(bytes, u32::MAX) else { panic!("a packet") };
         let (peer, version) = (SocketAddr::from(([127, 0, 0, 1], 5)), Version::V5);
-        what.means(&Traced { client_id, peer, version, direction: Direction::Received, at_ms: 0, frame })
+        let direction = Direction::Received;
+        what.means(&Traced { client_id, peer, listener: 0, version, direction, at_ms: 0, frame })
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::error::{Origin, Problem, Problems};
 use super::hocon::{self, Node, Object, Value};
-use super::keys::{Found, KEYS, Key, NAME, Target, find};
+use super::keys::{Found, KEYS, NAME, Target, find};
 use super::kind::Kind;
 use super::listeners::names_listener;
 use super::skipped::Skipped;
@@ -150,8 +150,6 @@ pub(super) struct Loader {
     /// Settings of EMQX that have no effect.
     skipped: Skipped,
     pub(super) given: GivenByKey,
-    /// Keys with one value for all names: key, value, and where it was first set.
-    shared: Vec<(&'static str, String, String, Origin)>,
 }
 
 impl Loader {
@@ -248,6 +246,9 @@ impl Loader {
             (Found::Key(key, _), Value::List(items)) if matches!(key.kind, Kind::Texts { .. }) => {
                 self.texts(path, items, origin);
             }
+            (Found::Key(key, _), Value::List(items)) if matches!(key.kind, Kind::Words { .. }) => {
+                self.words(path, items, origin);
+            }
             (Found::Key(key, _), other) => {
                 let problem = Problem::at(origin, format!("{} cannot be {}", path.join("."), other.kind()));
                 self.errors.push(problem.with_help(format!("allowed: {}", key.kind.allowed())));
@@ -292,26 +293,8 @@ impl Loader {
                 return;
             }
         };
-        if key.one_for_all {
-            self.check_shared(key, &full, &text, origin);
-        }
         let text = values::written_for(&key.kind, &text);
         self.given.insert(full, Given { text, origin: origin.clone() });
-    }
-
-    fn check_shared(&mut self, key: &'static Key, full: &str, text: &str, origin: &Origin) {
-        match self.shared.iter_mut().find(|(path, ..)| *path == key.path) {
-            None => self.shared.push((key.path, full.to_owned(), text.to_owned(), origin.clone())),
-            Some((_, other, value, place)) if other == full => {
-                text.clone_into(value);
-                place.clone_from(origin);
-            }
-            Some((_, other, value, place)) if value != text => {
-                let problem = Problem::at(origin, format!("{full} differs from {other}"));
-                self.errors.push(problem.with_help(format!("all listeners share one value; it is {value} at {place}")));
-            }
-            Some(_) => {}
-        }
     }
 
     pub(super) fn unknown(&mut self, path: &[String], origin: &Origin, strictness: Strictness) {

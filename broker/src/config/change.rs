@@ -1,7 +1,7 @@
 //! Changing settings while the broker runs: one key by hand, or all files anew.
 //!
-//! Keys below [`ROOTS`] are read by a shard for each packet or connection and can change at any time; all others are
-//! looked at once, when the broker starts.
+//! Keys below [`ROOTS`] are read by a shard for each packet or connection, or by the broker each time that it looks at
+//! something, and can change at any time; all others are looked at once, when it starts.
 
 use super::Config;
 use super::apply::{Layers, Loaded, load};
@@ -10,10 +10,12 @@ use super::hocon::Node;
 use super::keys::{Found, find};
 use super::zones::{self, without_zone};
 use super::{apply, emqx, environment, overrides, places};
+use overrides::Kept;
 use std::path::Path;
 
 /// Roots of keys that can change at run time.
-const ROOTS: [&str; 12] = [
+const ROOTS: [&str; 16] = [
+    "alarm",
     "broker",
     "listeners",
     "mqtt",
@@ -24,7 +26,10 @@ const ROOTS: [&str; 12] = [
     "delayed",
     "flapping_detect",
     "retainer",
+    "rewrite",
     "slow_subs",
+    "sysmon",
+    "topic_metrics",
     zones::ROOT,
 ];
 
@@ -64,11 +69,11 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// Keeps it in `file` for the next start.
+    /// Keeps it in `file` for the next start; gives what takes that back.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(crate) fn keep(&self, file: &Path) -> Result<(), Problem> {
+    pub(crate) fn keep(&self, file: &Path) -> Result<Kept, Problem> {
         overrides::keep(file, &self.path, self.node.clone())
     }
 }
@@ -148,7 +153,7 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     // What the files say now; what follows is what of it can hold.
     let new_values = new.rows();
     let promised = new.config.keep_promises(&current.config);
-    let Config { settings, zones, listeners, .. } = new.config;
+    let Config { settings, zones, listeners, rewrite, topic_metrics, alarms, sysmon, .. } = new.config;
     let mut wait = |key: &str, why: &str| {
         let problem = Problem::new(format!("{key} has changed, but {why}"));
         new.warnings.push(problem.with_help("the new value holds from the next start"));
@@ -172,6 +177,10 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     config.log.console.level = new.config.log.console.level;
     config.log.file.handler.level = new.config.log.file.handler.level;
     config.zones = zones;
+    config.rewrite = rewrite;
+    config.topic_metrics = topic_metrics;
+    config.alarms = alarms;
+    config.sysmon = sysmon;
     config.listeners = listeners;
     Ok(Loaded { config, warnings: new.warnings, given })
 }
@@ -251,7 +260,7 @@ mod tests {
         let new = reload(&loaded, &layers).expect("right");
         let settings = (new.config.settings.max_inflight, new.config.settings.max_awaiting_rel);
         assert_eq!((settings, new.config.shards), ((2, 50), Some(2)));
-        assert_eq!(new.config.settings.send_timeout.as_secs(), 5);
+        assert_eq!(new.config.effective().for_listeners[0].send_timeout.as_secs(), 5);
         let named: Vec<&str> = new.warnings.iter().filter_map(|w| w.message.split(' ').next()).collect();
         assert_eq!(named, ["ringmq.shards", "mqtt.max_awaiting_rel"]);
         let row = |key: &str| new.rows().into_iter().find(|row| row.key == key).expect(key).value;
@@ -259,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_change_lies_in_the_shards_settings() {
+    fn what_can_change_lies_where_changes_are_brought() {
         for key in KEYS.iter().filter(|key| at_run_time(key.path)) {
             for text in ["true", "false", "1", "2", "1m", "highest", "random", "error", "x"] {
                 let mut config = Config::default();
@@ -270,6 +279,8 @@ mod tests {
                         config.log = Config::default().log;
                     }
                     config.listeners = Config::default().listeners;
+                    config.alarms = Config::default().alarms;
+                    config.sysmon = Config::default().sysmon;
                     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()), "{}", key.path);
                 }
             }

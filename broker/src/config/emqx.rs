@@ -35,12 +35,10 @@ const ROOTS: &[&str] = &[
     "schema_validation",
     "sources",
     "stats",
-    "topic_metrics",
 ];
 
 /// Keys and groups of which ringmq has neighbours. A `*` stands for any one element.
 const KEYS: &[&str] = &[
-    "alarm.actions",
     "broker.shared_subscription_group.*.initial_sticky_pick",
     "listeners.quic",
     "listeners.ssl",
@@ -89,7 +87,6 @@ const KEYS: &[&str] = &[
     "zones.*.conn_congestion",
     "zones.*.durable_sessions",
     "zones.*.flapping_detect",
-    "zones.*.overload_protection",
     "zones.*.stats",
 ];
 
@@ -158,6 +155,8 @@ const NEVER: &[&str] = &[
     "sysmon.vm",
     "telemetry",
     "zones.*.force_gc",
+    "zones.*.overload_protection.backoff_gc",
+    "zones.*.overload_protection.backoff_hibernation",
 ];
 
 /// Older names that EMQX still takes, and what the last element of their path is called now.

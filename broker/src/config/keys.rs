@@ -6,8 +6,10 @@
 use super::kind::Kind;
 use super::listeners::{ACCESS_RULES_MAX, add_access_rules};
 use super::{Config, Listener, queues, records, zones};
+use crate::alarms::Actions;
 use crate::log::{Formatter, Level, TimestampFormat};
 use crate::trace::PayloadEncode;
+use ringmq_core::control::COUNTED_TOPICS_MAX;
 use ringmq_core::limit::LimitAction;
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_core::settings::{QueueDispatch, QueueSettings, ShareStrategy, SlowSubsTime};
@@ -27,8 +29,6 @@ pub(crate) struct Key {
     pub(crate) default: &'static str,
     /// What it does, as a sentence of the reference page.
     pub(crate) doc: &'static str,
-    /// For a path with a name: true if the process has one value only, so that all names must agree.
-    pub(crate) one_for_all: bool,
 }
 
 /// Where a value goes.
@@ -125,7 +125,7 @@ const LOG_OFFSET: &str = "The time zone of times as in RFC 3339.";
 const LIMIT_ACTIONS: [LimitAction; 3] = [LimitAction::Pause, LimitAction::Drop, LimitAction::Reject];
 
 const fn key(path: &'static str, default: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { path, kind, default, doc, one_for_all: false }
+    Key { path, kind, default, doc }
 }
 
 /// All keys, in the order of the reference page. Those that [`zones::is_zonal`] says can be below `zones.<name>` too.
@@ -149,20 +149,18 @@ pub(crate) static KEYS: &[Key] = &[
         Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.listener().backlog = fit(n) },
         "Connections that may wait to be accepted, for each shard. The system caps it at `net.core.somaxconn`.",
     ),
-    Key {
-        path: "listeners.tcp.<name>.tcp_options.send_timeout",
-        default: "15s",
-        kind: Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.config.settings.send_timeout = span },
-        doc: "A client that takes no byte for this long is disconnected. All listeners share one value.",
-        one_for_all: true,
-    },
-    Key {
-        path: "listeners.tcp.<name>.max_conn_rate_per_ip",
-        default: "infinity",
-        kind: Kind::Rate(|t, rate| t.config.settings.max_conn_rate_per_ip = rate),
-        doc: "Connections a second that one address may open, for each shard. All listeners share one value.",
-        one_for_all: true,
-    },
+    key(
+        "listeners.tcp.<name>.tcp_options.send_timeout",
+        "15s",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.listener().send_timeout = span },
+        "A client of this listener that takes no byte for this long is disconnected.",
+    ),
+    key(
+        "listeners.tcp.<name>.max_conn_rate_per_ip",
+        "infinity",
+        Kind::Rate(|t, rate| t.listener().max_conn_rate_per_ip = rate),
+        "Connections a second that one address may open at this listener, for each shard.",
+    ),
     key(
         "listeners.tcp.<name>.zone",
         "default",
@@ -235,6 +233,8 @@ pub(crate) static KEYS: &[Key] = &[
         "mqtt.max_packet_size",
         "1MB",
         Kind::Size { min: 32, max: PACKET_BYTES_MAX, set: |t, n| t.config.settings.max_packet_size = fit(n) },
+        "Largest packet accepted. A larger one is refused before its body is buffered.",
+    ),
     key(
         "mqtt.strict_mode",
         "true",
@@ -242,8 +242,6 @@ pub(crate) static KEYS: &[Key] = &[
         "Whether packets are refused that the standards forbid even if they do no harm. `false`, which is EMQX's default, \
          lets pass: flags of the fixed header that should be otherwise, the duplicate flag at QoS 0, packet identifier 0, \
          and before MQTT 5 a password without a user name.",
-    ),
-        "Largest packet accepted. A larger one is refused before its body is buffered.",
     ),
     key(
         "mqtt.max_clientid_len",
@@ -538,7 +536,8 @@ pub(crate) static KEYS: &[Key] = &[
             words: &[],
             set: |t, n| t.config.settings.overload.backoff_delay_ms = fit(n),
         },
-        "Milliseconds by which an overloaded shard puts off each slice of retained messages, of at most 256. 0 does not.",
+        "Milliseconds by which an overloaded shard puts off each slice of retained messages, of at most 256. 0 does not. Of \
+         several zones that have `enable` the longest holds.",
     ),
     key(
         "overload_protection.backoff_new_conn",
@@ -566,13 +565,14 @@ pub(crate) static KEYS: &[Key] = &[
         "[]",
         Kind::List {
             fields: records::AUTO_SUBSCRIPTION,
+            max: records::RECORDS_MAX,
             clear: |t| t.config.settings.auto_subscribe.clear(),
             push: |t, record| {
                 t.config.settings.auto_subscribe.push(records::auto_subscription(record)?);
                 Ok(())
             },
         },
-        "What every client is subscribed to once it is connected, at most 30. `${clientid}`, `${username}`, `${host}` and \
+        "What every client is subscribed to once it is connected. `${clientid}`, `${username}`, `${host}` and \
          `${port}` in a topic are the client's own; one with a user name is left out for a client without. The numbers \
          `qos`, `rh`, `rap` and `nl` are 0 if not given.",
     ),
@@ -581,15 +581,17 @@ pub(crate) static KEYS: &[Key] = &[
         "[]",
         Kind::List {
             fields: records::REWRITE,
+            max: records::RECORDS_MAX,
             clear: |t| t.config.rewrite.clear(),
             push: |t, record| {
                 t.config.rewrite.push(records::rewrite_rule(record)?);
                 Ok(())
             },
         },
-        "Rules of topic rewriting, at most 30. `action` is `publish`, `subscribe` or `all`. The first rule whose filter \
+        "Rules of topic rewriting. `action` is `publish`, `subscribe` or `all`. The first rule whose filter \
          `source_topic` matches decides: if the regular expression `re` matches too, the topic becomes `dest_topic`, with \
-         `$1` and so on for its groups, and `${clientid}` and `${username}`; otherwise it stays as it is.",
+         `$1` and so on for its groups, and `${clientid}` and `${username}`; otherwise it stays as it is. Topics that were \
+         subscribed to before a change stay what they were.",
     ),
     key(
         "delayed.enable",
@@ -735,6 +737,30 @@ pub(crate) static KEYS: &[Key] = &[
         },
         "Which time counts: from when the broker takes a message in until its client acknowledges it (`whole`) or until it \
          is sent (`internal`), or from when it is sent until it is acknowledged (`response`).",
+    ),
+    key(
+        "topic_metrics",
+        "[]",
+        Kind::List {
+            fields: records::COUNTED_TOPIC,
+            max: COUNTED_TOPICS_MAX,
+            clear: |t| t.config.topic_metrics.clear(),
+            push: |t, record| {
+                let topic = records::counted_topic(record, &t.config.topic_metrics)?;
+                t.config.topic_metrics.push(topic);
+                Ok(())
+            },
+        },
+        "Topics whose messages are counted, without wildcards. `ringmq ctl topic-metrics register` adds to them.",
+    ),
+    key(
+        "alarm.actions",
+        "[log, publish]",
+        Kind::Words {
+            names: &["log", "publish"],
+            set: |t, bits| t.config.alarms.actions = Actions { log: bits & 1 != 0, publish: bits & 2 != 0 },
+        },
+        "How it is told that an alarm begins or ends: in the log, and as a message below `$SYS`.",
     ),
     key(
         "alarm.size_limit",
@@ -1018,6 +1044,7 @@ pub(crate) static KEYS: &[Key] = &[
         "[]",
         Kind::List {
             fields: records::TOPIC_POLICY,
+            max: records::RECORDS_MAX,
             clear: |t| t.config.settings.queue_full_policies.clear(),
             push: |t, record| {
                 t.config.settings.queue_full_policies.push(records::topic_policy(record)?);

@@ -6,11 +6,16 @@ use super::values::Given;
 use super::zones::DEFAULT_ZONE;
 use super::{BACKLOG_CONNECTIONS, DEFAULT_LISTENER, MQTT_PORT};
 use ringmq_core::limit::{Allowance, Limits};
+use ringmq_core::settings::Settings;
 use ringmq_drive::AccessRule;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// Most rules of access of one listener.
 pub(super) const ACCESS_RULES_MAX: usize = 1024;
+
+/// How long a client may take no byte (`tcp_options.send_timeout`).
+const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One TCP listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +36,10 @@ pub(crate) struct Listener {
     pub(crate) limits: ListenerLimits,
     /// `listeners.tcp.<name>.access_rules`; the first that matches decides.
     pub(crate) access_rules: Vec<AccessRule>,
+    /// `listeners.tcp.<name>.tcp_options.send_timeout`.
+    pub(crate) send_timeout: Duration,
+    /// `listeners.tcp.<name>.max_conn_rate_per_ip`, a second and shard; 0 is unlimited.
+    pub(crate) max_conn_rate_per_ip: u32,
 }
 
 impl Default for Listener {
@@ -45,7 +54,18 @@ impl Default for Listener {
             conn_rate: Allowance::default(),
             limits: ListenerLimits::default(),
             access_rules: Vec::new(),
+            send_timeout: SEND_TIMEOUT,
+            max_conn_rate_per_ip: 0,
         }
+    }
+}
+
+impl Listener {
+    /// Puts what the listener says of its clients in the place of what its zone does.
+    pub(super) fn lay_over(&self, settings: &mut Settings) {
+        self.limits.lay_over(&mut settings.limits);
+        settings.send_timeout = self.send_timeout;
+        settings.max_conn_rate_per_ip = self.max_conn_rate_per_ip;
     }
 }
 
@@ -60,7 +80,7 @@ pub(crate) struct ListenerLimits {
 
 impl ListenerLimits {
     /// Puts the listener's limits in the place of its zone's.
-    pub(super) fn lay_over(self, limits: &mut Limits) {
+    fn lay_over(self, limits: &mut Limits) {
         if self.messages.rate.is_some() {
             limits.messages = self.messages;
         }
@@ -185,5 +205,12 @@ mod tests {
         let own = Allowance { rate: Rate::new(5, 1), burst: None };
         ListenerLimits { messages: own, ..ListenerLimits::default() }.lay_over(&mut limits);
         assert_eq!(limits, Limits { messages: own, ..zone });
+    }
+
+    #[test]
+    fn a_listener_that_says_nothing_changes_nothing() {
+        let mut settings = Settings::default();
+        Listener::default().lay_over(&mut settings);
+        assert_eq!(settings, Settings::default());
     }
 }

@@ -31,12 +31,12 @@ mod zones;
 pub(crate) use apply::{Layers, Loaded, data_dir, load};
 #[cfg(test)]
 pub(crate) use change::set;
-pub(crate) use change::{change, delete_listener, reload};
+pub(crate) use change::{Change, change, delete_listener, reload};
 pub(crate) use error::{Problem, Problems};
 pub(crate) use listeners::Listener;
 pub(crate) use overrides::path as overrides_path;
 pub(crate) use reference::reference_page;
-pub(crate) use values::Row;
+pub(crate) use values::{Row, quoted};
 pub(crate) use zones::Zone;
 
 use crate::alarms::Keep;
@@ -77,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) sys_topics: SysTopics,
     /// `node.data_dir`.
     pub(crate) data_dir: PathBuf,
+    /// `topic_metrics`: topics whose messages are counted.
+    pub(crate) topic_metrics: Vec<String>,
     /// `alarm`.
     pub(crate) alarms: Keep,
     /// `sysmon.os`.
@@ -111,6 +113,7 @@ impl Default for Config {
             node_name: sys::DEFAULT_NODE_NAME.to_owned(),
             sys_topics: SysTopics::default(),
             data_dir: PathBuf::from("data"),
+            topic_metrics: Vec::new(),
             alarms: Keep::default(),
             sysmon: SysmonOptions::default(),
             banned_bootstrap_file: None,

@@ -24,22 +24,52 @@ pub(crate) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("configs").join("cluster.hocon")
 }
 
+/// A change that the file has, and what was there before it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    file: PathBuf,
+    /// `None` if there was no file.
+    before: Option<Vec<u8>>,
+}
+
+impl Kept {
+    /// Puts back what was there before the change.
+    ///
+    /// # Errors
+    /// The file cannot be written: it has the change, which will hold from the next start.
+    pub(crate) fn take_back(self) -> Result<(), Problem> {
+        let done = match &self.before {
+            Some(before) => durable::replace(&self.file, before),
+            None => fs::remove_file(&self.file),
+        };
+        done.map_err(|error| {
+            Problem::new(format!("the change cannot be taken out of {} again: {error}", self.file.display()))
+                .with_help("remove it there, or it holds from the next start")
+        })
+    }
+}
+
 /// Adds a value to the file and makes the change durable; the old file is there until the new one is complete.
 ///
 /// # Errors
 /// The file cannot be read or written; nothing has changed.
-pub(super) fn keep(file: &Path, path: &[String], node: Node) -> Result<(), Problem> {
+pub(super) fn keep(file: &Path, path: &[String], node: Node) -> Result<Kept, Problem> {
     let explain = |error: io::Error| Problem::new(format!("cannot write {}: {error}", file.display()));
-    let mut object = match fs::exists(file).map_err(explain)? {
-        true => hocon::load(file, &|name| std::env::var(name).ok()).map_err(Problem::from)?.root,
-        false => Object::default(),
+    let (mut object, before) = match fs::exists(file).map_err(explain)? {
+        true => {
+            let before = fs::read(file).map_err(explain)?;
+            let root = hocon::load(file, &|name| std::env::var(name).ok()).map_err(Problem::from)?.root;
+            (root, Some(before))
+        }
+        false => (Object::default(), None),
     };
     // A table takes the place of the one before instead of being laid over it.
     object.merge(Object::single(path, Node { place: node.place.clone(), value: Value::Null }));
     object.merge(Object::single(path, node));
     let mut text = HEAD.to_owned();
     write_entries(&object, 0, &mut text);
-    replace(file, &text).map_err(explain)
+    replace(file, &text).map_err(explain)?;
+    Ok(Kept { file: file.to_owned(), before })
 }
 
 fn replace(file: &Path, text: &str) -> io::Result<()> {
@@ -118,6 +148,19 @@ mod tests {
     fn keep_at(file: &Path, path: &str, text: &str) {
         let path: Vec<String> = path.split('.').map(str::to_owned).collect();
         keep(file, &path, node(text)).expect("written");
+    }
+
+    #[test]
+    fn a_change_can_be_taken_back() {
+        let dir = Dir::new("taken-back");
+        let file = path(&dir.path("."));
+        let change = |value: &str| keep(&file, &["mqtt".to_owned(), "max_inflight".to_owned()], node(value));
+        change("1").expect("written").take_back().expect("taken back");
+        assert!(!file.exists(), "there was none");
+        change("2").expect("written");
+        let before = fs::read_to_string(&file).expect("a file");
+        change("3").expect("written").take_back().expect("taken back");
+        assert_eq!(fs::read_to_string(&file).expect("a file"), before);
     }
 
     #[test]

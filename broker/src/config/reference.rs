@@ -23,10 +23,11 @@ directory), environment variables, `--set key=value`, and the other flags of the
 `ringmq check-config --config FILE` tells all that is wrong, without starting. `ringmq print-config --origin` prints the
 effective value of every key and where it came from.
 
-Keys below `broker`, `listeners`, `mqtt`, `force_shutdown`, `overload_protection`, `auto_subscribe`, `conn_congestion`,
-`delayed`, `flapping_detect`, `retainer`, `slow_subs` and `ringmq.back_pressure`, `ringmq.limit_action`,
-`ringmq.queue_full_policy`, `ringmq.queue_full_policies`, `ringmq.overload_lateness`, `ringmq.queues`, zones, and levels
-of the log can change while the broker runs; all others are read when it starts: [control.md](control.md).
+Keys below `alarm`, `broker`, `listeners`, `mqtt`, `force_shutdown`, `overload_protection`, `auto_subscribe`,
+`conn_congestion`, `delayed`, `flapping_detect`, `retainer`, `rewrite`, `slow_subs`, `sysmon`, `topic_metrics` and
+`ringmq.back_pressure`, `ringmq.limit_action`, `ringmq.queue_full_policy`, `ringmq.queue_full_policies`,
+`ringmq.overload_lateness`, `ringmq.queues`, zones, and levels of the log can change while the broker runs; all others
+are read when it starts: [control.md](control.md).
 
 Durations have a unit (`us`, `ms`, `s`, `m`, `h`, `d`) and may be joined (`1h30m`). Sizes have `B`, `KB`, `MB` or `GB`,
 1024-based. A value `null` restores the default. `<name>` is a name of your choice.
@@ -37,8 +38,8 @@ const ZONES: &str = "
 ## zones
 
 - **`zones.<name>.KEY`**: any of the keys below `mqtt` except `mqtt.shared_subscription_strategy`, those below
-  `force_shutdown` and `ringmq.back_pressure`, `ringmq.limit_action`, `ringmq.queue_full_policy` and
-  `ringmq.queue_full_policies`
+  `force_shutdown`, `overload_protection` and `ringmq.back_pressure`, `ringmq.limit_action`,
+  `ringmq.queue_full_policy` and `ringmq.queue_full_policies`
   What holds for the clients of the listeners that name this zone, in the place of KEY itself; what a zone does not have
   is as without it. `zones.default` is for listeners that name none: [limits.md](limits.md).
 ";

@@ -73,6 +73,7 @@ fn edges(kind: &Kind) -> Vec<String> {
         Kind::AddressOrDisabled(_) => vec!["disabled".to_owned(), "[::1]:65535".to_owned()],
         Kind::Table { .. } => vec!["disabled".to_owned()],
         Kind::List { .. } | Kind::Texts { .. } => vec!["[]".to_owned()],
+        Kind::Words { names, .. } => vec!["[]".to_owned(), format!("[{}]", names.join(", "))],
         Kind::Budget { bytes: true, .. } => vec!["infinity".to_owned(), "1B/s".to_owned(), "1GB/30d".to_owned()],
         Kind::Budget { bytes: false, .. } => vec!["infinity".to_owned(), "1/s".to_owned(), "1000/30d".to_owned()],
         Kind::Cores(_) => vec!["auto".to_owned(), "0,2-5".to_owned()],
@@ -242,11 +243,6 @@ fn mistakes_in_a_file_say_where_and_what_is_allowed() {
         "mqtt.max_qos_allowed cannot be a list\n  --> r.conf:1:1\n   = allowed: an integer from 0 to 2"
     );
     assert_eq!(refusal("a.tcp_options { send_timeout = 1s }\nmqtt {"), "`{` is not closed\n  --> r.conf:2:6");
-    assert_eq!(
-        refusal("listeners.tcp { a { bind = 1, tcp_options.send_timeout = 5s }\n b.tcp_options.send_timeout = 6s }"),
-        "listeners.tcp.b.tcp_options.send_timeout differs from listeners.tcp.a.tcp_options.send_timeout\n  \
-         --> r.conf:2:2\n   = all listeners share one value; it is 5s at r.conf:1:31"
-    );
     let missing = Layers { file: Some("/nonexistent/r.conf".into()), ..Layers::default() };
     let problems = load(&missing).expect_err("no such file");
     assert_eq!(problems.0[0].message, "cannot read /nonexistent/r.conf: No such file or directory (os error 2)");

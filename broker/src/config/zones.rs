@@ -25,6 +25,7 @@ pub(super) fn is_zonal(key: &str) -> bool {
     // A shared subscription has members of many zones.
     key.starts_with("force_shutdown.")
         || key.starts_with("ringmq.back_pressure.")
+        || key.starts_with("overload_protection.")
         || (key.starts_with("mqtt.") && key != "mqtt.shared_subscription_strategy")
         || OTHERS.contains(&key)
 }
@@ -67,7 +68,7 @@ impl Config {
         let common = self.of_zone(DEFAULT_ZONE);
         let of = |listener: &Listener| {
             let mut settings = self.of_zone(&listener.zone);
-            listener.limits.lay_over(&mut settings.limits);
+            listener.lay_over(&mut settings);
             settings
         };
         let each: Vec<Settings> = listeners.map(of).collect();

@@ -9,20 +9,20 @@ use super::lists::Shards;
 use super::protocol::{Answer, Command};
 use super::topic_metrics::TopicMetrics;
 use crate::alarms::Alarms;
-use crate::config::{self, Config, Layers, Listener, Loaded, Problem, Problems, Row};
-use crate::counters::SharedCounters;
+use crate::config::{self, Change, Config, Layers, Loaded, Problem, Problems, Row};
+use crate::counters::{self, SharedCounters, is_gauge};
 use crate::listeners::{Board, Prepared};
 use crate::log::{self, LEVELS};
 use crate::rewrite::Rules;
+use crate::sysmon::SysmonOptions;
 use crate::trace::{Asked, Registry};
 use ringmq_core::control::Control as Request;
 use ringmq_core::machine::ShardId;
 use ringmq_core::observe::{OWN_MESSAGES_MAX, OwnMessage};
-use ringmq_core::rewrite::{RewriteAction, RewriteClient, Rewriter};
 use ringmq_core::settings::Settings;
 use ringmq_drive::Control;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) control: Control,
     pub(crate) counters: Arc<SharedCounters>,
     pub(crate) bans: Bans,
+    pub(crate) alarms: Alarms,
     pub(crate) traces: Arc<Registry>,
 }
 
@@ -65,8 +66,7 @@ pub(crate) struct Console {
 
 impl Console {
     pub(crate) fn new(layers: Layers, loaded: Loaded, facts: Facts, parts: Parts) -> Self {
-        let Parts { board, control, counters, bans, traces } = parts;
-        let alarms = Alarms::new(&loaded.config.node_name, loaded.config.alarms);
+        let Parts { board, control, counters, bans, alarms, traces } = parts;
         let (loaded, board) = (Mutex::new(loaded), Mutex::new(board));
         let (topic_metrics, started) = (TopicMetrics::default(), Instant::now());
         Self { layers, loaded, board, control, counters, facts, bans, alarms, topic_metrics, started, traces }
@@ -75,6 +75,19 @@ impl Console {
     /// What is wrong.
     pub(super) fn alarms(&self) -> &Alarms {
         &self.alarms
+    }
+
+    /// Writes down which alarms there are, if that has changed.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn save_alarms(&self) -> Result<(), Problem> {
+        self.alarms.save()
+    }
+
+    /// When to look at the machine, and what is too much.
+    pub(crate) fn sysmon(&self) -> SysmonOptions {
+        self.lock().config.sysmon
     }
 
     /// Topics whose messages are counted.
@@ -102,9 +115,14 @@ impl Console {
         &self.bans
     }
 
-    /// All counters: name, and each shard's value.
-    pub(crate) fn counter_rows(&self) -> Vec<(String, Vec<u64>)> {
+    /// All counters.
+    pub(crate) fn counter_rows(&self) -> Vec<counters::Row> {
         self.counters.rows(&self.control)
+    }
+
+    /// Takes note of how large the gauges are.
+    pub(crate) fn note_largest(&self) {
+        self.counters.note_largest();
     }
 
     /// Time since the start.
@@ -228,30 +246,9 @@ impl Console {
         })
     }
 
-    /// What the rules in force make of a topic: `topic`, and whether it was `rewritten`.
-    fn rewrite(&self, action: &str, topic: &str, client_id: &str, username: Option<&str>) -> Result<Value, Problem> {
-        let action = match action {
-            "publish" => RewriteAction::Publish,
-            "subscribe" => RewriteAction::Subscribe,
-            other => {
-                let problem = Problem::new(format!("`{}` is no action", other.escape_debug()));
-                return Err(problem.with_help("publish or subscribe"));
-            }
-        };
-        let client = RewriteClient { client_id, username };
-        let mut out = String::new();
-        // These are read when the broker starts, so they are the shards' own.
-        let rules = Rules::rewriter(&self.lock().config.rewrite);
-        let rewritten = rules.is_some_and(|rules| rules.rewrite(action, topic, client, &mut out));
-        Ok(json!({ "topic": if rewritten { out.as_str() } else { topic }, "rewritten": rewritten }))
-    }
-
     fn counted(&self, wanted: impl Fn(&str) -> bool) -> Value {
-        let rows = self.counter_rows().into_iter().filter(|(name, _)| wanted(name));
-        let rows = rows.map(|(name, shards)| {
-            let sum = shards.iter().fold(0, |sum: u64, value| sum.wrapping_add(*value));
-            json!({ "name": name, "sum": sum, "shards": shards })
-        });
+        let rows = self.counter_rows().into_iter().filter(|row| wanted(&row.name));
+        let rows = rows.map(|row| json!({ "name": row.name, "sum": row.sum, "shards": row.shards }));
         Value::Array(rows.collect())
     }
 
@@ -269,50 +266,38 @@ impl Console {
 
     /// Changes one key on all shards and for the next start; gives what has changed.
     fn set(&self, key: &str, value: &str) -> Result<Vec<Row>, Problems> {
+        self.set_to(key, |_| Ok(value.to_owned()))
+    }
+
+    /// The same with a value that follows from what holds now.
+    pub(super) fn set_to(
+        &self,
+        key: &str,
+        value: impl FnOnce(&Config) -> Result<String, Problem>,
+    ) -> Result<Vec<Row>, Problems> {
         let mut loaded = self.lock();
-        let file = config::overrides_path(&self.facts.data_dir);
-        let change = config::change(&loaded, key, value, &file)?;
+        let file = self.overrides();
+        let value = value(&loaded.config)?;
+        let change = config::change(&loaded, key, &value, &file)?;
+        self.keep_and_bring(&mut loaded, change, &file)
+    }
+
+    /// Keeps a change for the next start and brings it to all shards. What they do not have, the file has not either.
+    pub(super) fn keep_and_bring(
+        &self,
+        loaded: &mut Loaded,
+        change: Change,
+        file: &Path,
+    ) -> Result<Vec<Row>, Problems> {
         let prepared = self.board().prepare(&loaded.config, &change.loaded.config)?;
-        change.keep(&file)?;
-        self.take_over(&mut loaded, change.loaded, prepared)
+        let kept = change.keep(file)?;
+        self.take_over(loaded, change.loaded, prepared)
+            .map_err(|problem| Problems([problem].into_iter().chain(kept.take_back().err()).collect()))
     }
 
-    /// Opens a listener that is configured.
-    fn start_listener(&self, id: &str) -> Result<Value, Problem> {
-        let loaded = self.lock();
-        let (name, listener) = find_listener(&loaded.config, id)?;
-        let prepared = self.board().prepare_start(name, listener)?;
-        self.bring(&loaded.config, &loaded.config, prepared)?;
-        Ok(json!({ "started": id }))
-    }
-
-    fn restart_listener(&self, id: &str) -> Result<Value, Problem> {
-        let loaded = self.lock();
-        let (name, listener) = find_listener(&loaded.config, id)?;
-        let prepared = self.board().prepare_restart(name, listener)?;
-        self.bring(&loaded.config, &loaded.config, prepared)?;
-        Ok(json!({ "restarted": id }))
-    }
-
-    /// Closes a listener; connections that it accepted stay.
-    fn stop_listener(&self, id: &str) -> Result<Value, Problem> {
-        let loaded = self.lock();
-        let (name, _) = find_listener(&loaded.config, id)?;
-        let prepared = self.board().prepare_stop(name)?;
-        self.bring(&loaded.config, &loaded.config, prepared)?;
-        Ok(json!({ "stopped": id }))
-    }
-
-    /// Closes a listener and takes it out of the settings, for the next start too; its connections stay.
-    fn delete_listener(&self, id: &str) -> Result<Value, Problems> {
-        let mut loaded = self.lock();
-        let name = find_listener(&loaded.config, id).map(|(name, _)| name.to_owned())?;
-        let file = config::overrides_path(&self.facts.data_dir);
-        let change = config::delete_listener(&loaded, &name, &file)?;
-        let prepared = self.board().prepare(&loaded.config, &change.loaded.config)?;
-        change.keep(&file)?;
-        self.take_over(&mut loaded, change.loaded, prepared)?;
-        Ok(json!({ "deleted": id }))
+    /// Where changes are kept.
+    pub(super) fn overrides(&self) -> PathBuf {
+        config::overrides_path(&self.facts.data_dir)
     }
 
     /// Reads the files again and changes what can change; gives what has, and what is odd.
@@ -327,7 +312,7 @@ impl Console {
         Ok((self.take_over(&mut loaded, new, prepared)?, warnings))
     }
 
-    fn take_over(&self, loaded: &mut Loaded, new: Loaded, prepared: Prepared) -> Result<Vec<Row>, Problems> {
+    fn take_over(&self, loaded: &mut Loaded, new: Loaded, prepared: Prepared) -> Result<Vec<Row>, Problem> {
         self.bring(&loaded.config, &new.config, prepared)?;
         let before = loaded.rows();
         let changed: Vec<Row> = new.rows().into_iter().filter(|row| !before.contains(row)).collect();
@@ -335,6 +320,8 @@ impl Console {
         if changed.iter().any(|row| row.key.starts_with("log.")) {
             LEVELS.set(&new.config.log);
         }
+        self.alarms.set(new.config.alarms);
+        self.topic_metrics.follow(&new.config.topic_metrics);
         for Row { key, value, .. } in &changed {
             tracing::info!(target: log::module::BROKER, key, value, "setting_changed");
         }
@@ -342,43 +329,64 @@ impl Console {
         Ok(changed)
     }
 
-    /// Brings settings to all shards, and then listeners, whose clients' settings have to be there first.
-    fn bring(&self, old: &Config, new: &Config, prepared: Prepared) -> Result<(), Problem> {
-        self.configure(old, new, &prepared)?;
-        self.board().carry_out(prepared, &self.control)
+    /// Puts before the shards, which do not run yet, what they are to do first.
+    ///
+    /// # Errors
+    /// Never while nothing else has been put before them.
+    pub(crate) fn begin(&self) -> Result<(), Problem> {
+        let loaded = self.lock();
+        self.topic_metrics.follow(&loaded.config.topic_metrics);
+        self.count_topics(&Config::default(), &loaded.config)
     }
 
-    /// Brings new settings to all shards, those of listeners that are about to be opened among them.
+    /// Brings settings to all shards, and then listeners, whose clients' settings have to be there first: all of it, or
+    /// nothing.
+    pub(super) fn bring(&self, old: &Config, new: &Config, prepared: Prepared) -> Result<(), Problem> {
+        self.configure(old, new, &prepared)?;
+        let done = self.count_topics(old, new).and_then(|()| {
+            let done = self.board().carry_out(prepared, &self.control);
+            if done.is_err() {
+                self.count_topics(new, old)?;
+            }
+            done
+        });
+        if done.is_err() {
+            self.configure(new, old, &Prepared::default())?;
+        }
+        done
+    }
+
+    /// Brings new settings and rules of rewriting to all shards, those of listeners that are about to be opened among
+    /// them.
+    ///
+    /// # Errors
+    /// A shard has too much to do, and none has them.
     fn configure(&self, old: &Config, new: &Config, prepared: &Prepared) -> Result<(), Problem> {
         let board = self.board();
         let settings = new.effective_of(board.by_number(prepared));
-        if settings == old.effective_of(board.by_number(&Prepared::default())) {
+        if settings == old.effective_of(board.by_number(&Prepared::default())) && new.rewrite == old.rewrite {
             return Ok(());
         }
-        Shards(&self.control).ask_all(|| Request::Configure(Box::new(settings.clone()))).map(drop)
+        let rules = Rules::rewriter(&new.rewrite);
+        let asked = Shards(&self.control).put_to_all(|| Request::Configure {
+            settings: Box::new(settings.clone()),
+            rewriter: Rules::boxed(rules.as_ref()),
+        })?;
+        // All have it before them and come to it before anything that they are asked later.
+        if let Err(problem) = asked.answers() {
+            tracing::warn!(target: log::module::BROKER, reason = problem.message, "settings_late");
+        }
+        Ok(())
     }
 
-    fn board(&self) -> std::sync::MutexGuard<'_, Board> {
+    pub(super) fn board(&self) -> std::sync::MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
         // A panic ends the process.
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A configured listener by its type and name.
-fn find_listener<'a>(config: &'a Config, id: &'a str) -> Result<(&'a str, &'a Listener), Problem> {
-    let name = id.strip_prefix("tcp:").unwrap_or(id);
-    let known = || config.listeners.keys().map(|name| format!("tcp:{name}")).collect::<Vec<_>>().join(", ");
-    let unknown = || Problem::new(format!("there is no listener `{}`", id.escape_debug())).with_help(known());
-    config.listeners.get(name).map(|listener| (name, listener)).ok_or_else(unknown)
-}
-
-/// True for what can also shrink.
-pub(crate) fn is_gauge(name: &str) -> bool {
-    name.ends_with(".count") || name == "driver.connections"
 }
 
 fn written(rows: &[Row]) -> Value {

@@ -1,6 +1,7 @@
-//! The listeners of a running broker: where they listen, and what they let in.
+//! The listeners of a running broker: where they listen, and what they let in; stopping and starting them by hand.
 
-use crate::config::Config;
+use super::console::Console;
+use crate::config::{self, Config, Listener, Problem, Problems};
 use crate::listeners::Board;
 use serde_json::{Value, json};
 
@@ -37,13 +38,14 @@ pub(super) fn running(config: &Config, board: &Board) -> Vec<String> {
     open.map(|(opened, _)| format!("tcp {}", opened.local_addr)).collect()
 }
 
-/// Puts names in the place of listeners' numbers, and says which zone each client is in.
+/// Puts names in the place of listeners' numbers, and says which port each client came by and which zone it is in.
 pub(super) fn name_listeners(board: &Board, mut told: Value) -> Value {
     let name = |client: &mut Value| {
         let number = client["listener"].as_u64().and_then(|number| usize::try_from(number).ok());
         if let Some(opened) = number.and_then(|number| board.get(number)) {
             client["zone"] = json!(opened.listener.zone);
             client["listener"] = json!(format!("tcp:{}", opened.name));
+            client["sockport"] = json!(opened.local_addr.port());
         }
     };
     match told.get_mut("clients").and_then(Value::as_array_mut) {
@@ -51,4 +53,51 @@ pub(super) fn name_listeners(board: &Board, mut told: Value) -> Value {
         None => name(&mut told),
     }
     told
+}
+
+impl Console {
+    /// Closes a listener and takes it out of the settings, for the next start too; its connections stay.
+    pub(super) fn delete_listener(&self, id: &str) -> Result<Value, Problems> {
+        let mut loaded = self.lock();
+        let name = find_listener(&loaded.config, id).map(|(name, _)| name.to_owned())?;
+        let file = self.overrides();
+        let change = config::delete_listener(&loaded, &name, &file)?;
+        self.keep_and_bring(&mut loaded, change, &file)?;
+        Ok(json!({ "deleted": id }))
+    }
+
+    /// Opens a listener that is configured.
+    pub(super) fn start_listener(&self, id: &str) -> Result<Value, Problem> {
+        let loaded = self.lock();
+        let (name, listener) = find_listener(&loaded.config, id)?;
+        let prepared = self.board().prepare_start(name, listener)?;
+        self.bring(&loaded.config, &loaded.config, prepared)?;
+        Ok(json!({ "started": id }))
+    }
+
+    /// Closes a listener and opens it again.
+    pub(super) fn restart_listener(&self, id: &str) -> Result<Value, Problem> {
+        let loaded = self.lock();
+        let (name, listener) = find_listener(&loaded.config, id)?;
+        let prepared = self.board().prepare_restart(name, listener)?;
+        self.bring(&loaded.config, &loaded.config, prepared)?;
+        Ok(json!({ "restarted": id }))
+    }
+
+    /// Closes a listener; connections that it accepted stay.
+    pub(super) fn stop_listener(&self, id: &str) -> Result<Value, Problem> {
+        let loaded = self.lock();
+        let (name, _) = find_listener(&loaded.config, id)?;
+        let prepared = self.board().prepare_stop(name)?;
+        self.bring(&loaded.config, &loaded.config, prepared)?;
+        Ok(json!({ "stopped": id }))
+    }
+}
+
+/// A configured listener by its type and name.
+fn find_listener<'a>(config: &'a Config, id: &'a str) -> Result<(&'a str, &'a Listener), Problem> {
+    let name = id.strip_prefix("tcp:").unwrap_or(id);
+    let known = || config.listeners.keys().map(|name| format!("tcp:{name}")).collect::<Vec<_>>().join(", ");
+    let unknown = || Problem::new(format!("there is no listener `{}`", id.escape_debug())).with_help(known());
+    config.listeners.get(name).map(|listener| (name, listener)).ok_or_else(unknown)
 }

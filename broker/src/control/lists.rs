@@ -191,7 +191,7 @@ impl Shards<'_> {
     ///
     /// # Errors
     /// One has too much to do, and none was asked.
-    pub(super) fn put_to_all(self, request: impl Fn() -> Request) -> Result<Asked, Problem> {
+    pub(crate) fn put_to_all(self, request: impl Fn() -> Request) -> Result<Asked, Problem> {
         let message = |_| -> Message { Box::new(request()) };
         let answers = self.0.ask_all(message).map_err(|full| Problem::new(full.to_string()))?;
         Ok(Asked { answers, shards: self.0.shards() })
@@ -199,7 +199,7 @@ impl Shards<'_> {
 }
 
 /// What all shards have before them, and will do.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     answers: Receiver<(ShardId, Message)>,
     shards: usize,
 }
@@ -215,7 +215,14 @@ impl Asked {
     }
 }
 
-fn receive(answers: &Receiver<(ShardId, Message)>, by: Instant) -> Result<(ShardId, Request), Problem> {
+/// One shard's answer, which is a `T`.
+///
+/// # Errors
+/// It has not come by that time, or is something else.
+pub(crate) fn receive<T: 'static>(
+    answers: &Receiver<(ShardId, Message)>,
+    by: Instant,
+) -> Result<(ShardId, T), Problem> {
     let late =
         || Problem::new("a shard has not answered in time").with_help("it does what was asked before it reads on");
     let (shard, message) = answers.recv_timeout(by.saturating_duration_since(Instant::now())).map_err(|_| late())?;

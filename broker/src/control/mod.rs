@@ -14,14 +14,15 @@ mod lists;
 pub(crate) mod protocol;
 mod queues;
 mod retainer;
+mod rewrite;
 mod slow_subs;
 pub(crate) mod socket;
 mod topic_metrics;
 mod tree;
 
 pub(crate) use banned::Bans;
-pub(crate) use console::{Console, Facts, Parts, is_gauge};
-pub(crate) use lists::Shards;
+pub(crate) use console::{Console, Facts, Parts};
+pub(crate) use lists::{Shards, receive};
 pub(crate) use socket::{ControlSocket, SocketFile};
 
 use crate::config::Problem;

@@ -6,16 +6,20 @@
 //!
 //! Absent: what is configured, and what a shard does with a connection.
 
+mod directory;
 mod sockets;
 
+pub(crate) use directory::Directory;
+#[cfg(test)]
+pub(crate) use directory::Entry;
 pub(crate) use sockets::open;
 
 use crate::config::{Config, Listener, Problem};
+use crate::control::receive;
 use ringmq_core::machine::ShardId;
 use ringmq_drive::{Control, GateFacts, Gates, ListenerChange, Listening, Message, SharedGate};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// How long the shards may take to change a listener.
@@ -34,10 +38,17 @@ pub(crate) struct Opened {
     pub(crate) is_open: bool,
 }
 
+impl Opened {
+    fn entry(&self) -> directory::Entry {
+        directory::Entry { id: format!("tcp:{}", self.name), port: self.local_addr.port() }
+    }
+}
+
 /// All listeners that were ever opened; the index is the number.
 #[derive(Debug)]
 pub(crate) struct Board {
     opened: Vec<Opened>,
+    directory: Directory,
     gates: Gates,
     shards: usize,
     /// Whether the driver can change listeners.
@@ -61,7 +72,14 @@ impl Board {
             is_open: true,
         });
         let gates = Gates::new(config.enabled().map(|(_, listener)| sockets::gate(listener)));
-        Self { opened: opened.collect(), gates, shards, is_changeable }
+        let (opened, directory): (Vec<Opened>, _) = (opened.collect(), Directory::new());
+        (0..).zip(&opened).for_each(|(number, opened)| directory.put(number, opened.entry()));
+        Self { opened, directory, gates, shards, is_changeable }
+    }
+
+    /// What shards are told of listeners.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// The gates of all listeners.
@@ -153,13 +171,17 @@ impl Board {
     }
 
     fn bind(&self, name: &str, listener: &Listener, prepared: &mut Prepared) -> Result<(), Problem> {
-        let is_here = |opened: &Opened| opened.local_addr == listener.bind;
+        let closing = || prepared.to_close.iter().map(|number| &self.opened[usize::from(*number)]);
+        // A port that the system has chosen stays while nothing is said against it.
+        let before = closing().find(|opened| opened.name == name && opened.listener.bind == listener.bind);
+        let bind = before.map_or(listener.bind, |opened| opened.local_addr);
+        let is_here = |opened: &Opened| opened.local_addr == bind;
         // A listener that takes the place of one of ours finds the port taken: by ourselves.
-        let replaces = prepared.to_close.iter().any(|number| is_here(&self.opened[usize::from(*number)]));
-        let listening = match replaces {
-            true => sockets::open_beside(listener, self.shards),
-            false if self.opened.iter().any(is_here) => sockets::open_released(listener, self.shards),
-            false => sockets::open(listener, self.shards),
+        let place = Listener { bind, ..listener.clone() };
+        let listening = match closing().any(is_here) {
+            true => sockets::open_beside(&place, self.shards),
+            false if self.opened.iter().any(is_here) => sockets::open_released(&place, self.shards),
+            false => sockets::open(&place, self.shards),
         }?;
         let opened = Opened {
             name: name.to_owned(),
@@ -194,6 +216,7 @@ impl Board {
             let number = u16::try_from(self.opened.len()).unwrap_or(u16::MAX);
             let name = opened.name.clone();
             self.gates.put(number, gate.clone());
+            self.directory.put(number, opened.entry());
             self.opened.push(opened);
             let mut sockets = listening.sockets.into_iter();
             let open = |_| {
@@ -222,14 +245,8 @@ fn change(control: &Control, mut request: impl FnMut(ShardId) -> ListenerChange)
     let message = |shard| -> Message { Box::new(request(shard)) };
     let answers = control.ask_all(message).map_err(|full| full.to_string())?;
     let by = Instant::now() + PATIENCE;
-    (0..control.shards()).try_for_each(|_| taken(&answers, by))
-}
-
-fn taken(answers: &Receiver<(ShardId, Message)>, by: Instant) -> Result<(), String> {
-    let late = |_| "a shard has not answered in time".to_owned();
-    let (_, message) = answers.recv_timeout(by.saturating_duration_since(Instant::now())).map_err(late)?;
-    match message.downcast::<io::Result<()>>() {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("a shard gave no answer".to_owned()),
-    }
+    (0..control.shards()).try_for_each(|_| {
+        let (_, taken): (_, io::Result<()>) = receive(&answers, by).map_err(|problem| problem.message)?;
+        taken.map_err(|error| error.to_string())
+    })
 }

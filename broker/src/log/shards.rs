@@ -13,8 +13,8 @@ pub(crate) fn notes_all() -> bool {
     LevelFilter::current() >= LevelFilter::DEBUG
 }
 
-/// Something has happened to a client.
-pub(crate) fn note_event(event: &Event<'_>) {
+/// Something has happened to a client, which came by this listener.
+pub(crate) fn note_event(event: &Event<'_>, listener: Option<&str>) {
     let client = &event.client;
     let (clientid, peername) = (client.client_id, client.peer);
     match event.what {
@@ -22,18 +22,17 @@ pub(crate) fn note_event(event: &Event<'_>) {
             let (username, proto_ver) = (client.username, u64::from(client.version.level()));
             let (keepalive, expiry_interval) = (u64::from(keep_alive_s), u64::from(expiry_s));
             info!(
-                target: module::CLIENT, clientid, username, %peername, proto_ver, keepalive, clean_start,
+                target: module::CLIENT, clientid, username, %peername, listener, proto_ver, keepalive, clean_start,
                 expiry_interval, "client_connected"
             );
         }
         What::Disconnected { reason } => {
             if matches!(reason, EndReason::Breach(_)) {
                 let reason = reason_name(reason);
-                warn!(target: module::CLIENT, clientid, %peername, reason, "client_protocol_error");
+                warn!(target: module::CLIENT, clientid, %peername, listener, reason, "client_protocol_error");
             } else {
-                info!(
-                    target: module::CLIENT, clientid, %peername, reason = reason_name(reason), "client_disconnected"
-                );
+                let reason = reason_name(reason);
+                info!(target: module::CLIENT, clientid, %peername, listener, reason, "client_disconnected");
             }
         }
         What::Subscribed { filter, options } => {
@@ -48,10 +47,10 @@ pub(crate) fn note_event(event: &Event<'_>) {
     }
 }
 
-/// A connection was refused before a client was known.
-pub(crate) fn note_refused(refused: &Refused) {
+/// A connection that came by this listener was refused before a client was known.
+pub(crate) fn note_refused(refused: &Refused, listener: Option<&str>) {
     let (peername, reason) = (refused.peer, reason_name(EndReason::Code(refused.reason)));
-    warn!(target: module::CLIENT, %peername, reason, "connection_refused");
+    warn!(target: module::CLIENT, %peername, listener, reason, "connection_refused");
 }
 
 /// Messages were dropped in the second that has passed.

@@ -6,13 +6,14 @@ mod driver;
 mod limits;
 mod threads;
 
+use crate::alarms::Alarms;
 use crate::banner::{self, Banner};
 use crate::config::{Config, Layers, Loaded, Problem};
 use crate::control::{self, Bans, Console, ControlSocket, Facts, Parts};
 use crate::counters::SharedCounters;
 use crate::listeners::{self, Board};
 use crate::trace::Registry;
-use crate::{banned, log, machine, monitoring, signals, sys, topology, watch};
+use crate::{banned, log, machine, monitoring, signals, sys, topology, wall_clock, watch};
 use ringmq_core::machine::SHARDS_MAX;
 use ringmq_drive::{Control, DriverKind, Options};
 use std::fs;
@@ -43,18 +44,25 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         config.enabled().map(|(_, listener)| listeners::open(listener, shards)).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = listening.iter().map(|listening| listening.local_addr).collect();
 
-    let ports = addresses.iter().map(SocketAddr::port).collect();
-
     let control = Control::new(shards).map_err(|error| Problem::new(format!("cannot make an eventfd: {error}")))?;
     let counters = Arc::new(SharedCounters::new(shards));
     let is_changeable = matches!(driver.kind, DriverKind::Uring | DriverKind::Epoll);
     let board = Board::new(&config, &addresses, shards, is_changeable);
-    let gates = board.gates().clone();
+    let (gates, names) = (board.gates().clone(), board.directory().clone());
     let facts = Facts { shards: placement.to_string(), driver: driver.to_string(), data_dir: data_dir.clone() };
-    let traces = Registry::new(control.clone(), log_directory(&config), config.trace_payload_encode);
+    let encode = config.trace_payload_encode;
+    let traces = Registry::new(control.clone(), names.clone(), log_directory(&config), &data_dir, encode);
     let monitoring = config.monitoring_bind.map(monitoring::open).transpose()?;
-    let parts =
-        Parts { board, control: control.clone(), counters: Arc::clone(&counters), bans, traces: Arc::clone(&traces) };
+    let (alarms, odd) = Alarms::open(&config.node_name, config.alarms, &data_dir, wall_clock::now_ms());
+    odd.iter().for_each(|problem| banner::warn(problem));
+    let parts = Parts {
+        board,
+        control: control.clone(),
+        counters: Arc::clone(&counters),
+        bans,
+        alarms,
+        traces: Arc::clone(&traces),
+    };
     let console = Arc::new(Console::new(layers, loaded, facts, parts));
     let socket = ControlSocket::open(&data_dir).and_then(|socket| control::serve(socket, Arc::clone(&console)));
     // To the end, so that the file goes with the broker.
@@ -68,7 +76,7 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
         monitoring::serve(listener, Arc::clone(&console))
             .map_err(|error| Problem::new(format!("cannot start the thread for monitoring: {error}")))?;
     }
-    watch::start(Arc::clone(&console), config.sysmon)
+    watch::start(Arc::clone(&console))
         .map_err(|error| Problem::new(format!("cannot start the thread that watches: {error}")))?;
     sys::start(&config.sys_topics, &config.node_name, Arc::clone(&console))
         .map_err(|error| Problem::new(format!("cannot start the thread for $SYS topics: {error}")))?;
@@ -85,15 +93,23 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
 
     let machines = machine::Factory::new(config.effective(), &config.rewrite, shards, counters)
         .with_bans(console.bans().matcher())
-        .with_events(sys::Events::new(&config.node_name, config.sys_topics.told, ports).with_tracer(traces.tracer()));
-    threads::run(threads::Plan {
+        .with_events(sys::Events::new(&config.node_name, config.sys_topics.told, names).with_tracer(traces.tracer()));
+    console.begin()?;
+    if let Err(problem) = traces.resume() {
+        banner::warn(&problem);
+    }
+    let ended = threads::run(threads::Plan {
         kind: driver.kind,
         cores: placement.cores,
         listening,
         options: Options { gates, ..config.driver_options },
         control,
         machines,
-    })
+    });
+    if let Err(problem) = console.save_alarms() {
+        banner::warn(&problem);
+    }
+    ended
 }
 
 /// Where the log's files are, or would be.

@@ -2,6 +2,7 @@
 //!
 //! A client without a user name has `undefined` there, as in EMQX.
 
+use crate::listeners::Directory;
 use crate::log;
 use crate::trace::Tracer;
 use ringmq_core::observe::{ClientView, Dropped, EndReason, Event, Observer, Refused, What};
@@ -40,15 +41,14 @@ struct Words {
     /// Of every topic, up to the client identifier.
     prefix: String,
     told: Told,
-    /// Ports by the index of their listener.
-    ports: Vec<u16>,
+    listeners: Directory,
 }
 
 impl Events {
-    /// For a node with this name that listens on these ports.
-    pub(crate) fn new(node: &str, told: Told, ports: Vec<u16>) -> Self {
+    /// For a node with this name and these listeners.
+    pub(crate) fn new(node: &str, told: Told, listeners: Directory) -> Self {
         let prefix = format!("$SYS/brokers/{node}/clients/");
-        Self { words: Arc::new(Words { prefix, told, ports }), tracer: None }
+        Self { words: Arc::new(Words { prefix, told, listeners }), tracer: None }
     }
 
     /// The same, with somebody to tell traced packets to.
@@ -63,7 +63,7 @@ impl Observer for Events {
     }
 
     fn observe(&mut self, event: &Event<'_>) {
-        log::note_event(event);
+        log::note_event(event, self.words.listeners.id(event.client.listener));
     }
 
     fn traced(&mut self, rule: u32, traced: &Traced<'_>) {
@@ -73,7 +73,7 @@ impl Observer for Events {
     }
 
     fn refused(&mut self, refused: &Refused) {
-        log::note_refused(refused);
+        log::note_refused(refused, self.words.listeners.id(refused.listener));
     }
 
     fn dropped(&mut self, dropped: &Dropped<'_>) {
@@ -138,7 +138,9 @@ impl Events {
     fn whole(&self, client: &ClientView<'_>) -> Value {
         let mut told = brief(client);
         told["ipaddress"] = json!(client.peer.ip());
-        told["sockport"] = json!(self.words.ports.get(usize::from(client.listener)));
+        let listener = self.words.listeners.get(client.listener);
+        told["sockport"] = json!(listener.map(|listener| listener.port));
+        told["listener"] = json!(listener.map(|listener| &listener.id));
         told["proto_name"] = json!(client.version.protocol_name());
         told["proto_ver"] = json!(client.version.level());
         told["connected_at"] = json!(client.connected_at_ms);
@@ -166,6 +168,7 @@ pub(crate) fn reason_name(reason: EndReason) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listeners::Entry;
     use ringmq_wire::{QoS, ReasonCode, SubscribeOptions, Version};
 
     fn event<'a>(username: Option<&'a str>, what: What<'a>) -> Event<'a> {
@@ -180,6 +183,12 @@ mod tests {
         Event { client, at_ms: 7123, what }
     }
 
+    fn listeners() -> Directory {
+        let listeners = Directory::new();
+        listeners.put(1, Entry { id: "tcp:more".to_owned(), port: 1883 });
+        listeners
+    }
+
     fn told(events: &Events, event: &Event<'_>) -> (String, Value) {
         let (mut topic, mut payload) = (String::new(), Vec::new());
         assert!(events.topic(event, &mut topic));
@@ -189,12 +198,13 @@ mod tests {
 
     #[test]
     fn connections_are_told_with_emqx_fields() {
-        let events = Events::new("n@h", Told::default(), vec![1, 1883]);
+        let events = Events::new("n@h", Told::default(), listeners());
         let what = What::Connected { keep_alive_s: 60, clean_start: true, expiry_s: 9 };
         let (topic, payload) = told(&events, &event(Some("u"), what));
         assert_eq!(topic, "$SYS/brokers/n@h/clients/c/\"1\"/connected");
         let expected = json!({
             "clientid": "c/\"1\"", "username": "u", "ipaddress": "127.0.0.1", "sockport": 1883, "protocol": "mqtt",
+            "listener": "tcp:more",
             "proto_name": "MQTT", "proto_ver": 4, "keepalive": 60, "clean_start": true, "expiry_interval": 9,
             "connected_at": 5000, "ts": 7123,
         });
@@ -209,9 +219,9 @@ mod tests {
     #[test]
     fn subscriptions_are_told_only_if_the_operator_wants_that() {
         let what = What::Subscribed { filter: "a/#", options: SubscribeOptions::with_qos(QoS::AtLeastOnce) };
-        let quiet = Events::new("n@h", Told::default(), Vec::new());
+        let quiet = Events::new("n@h", Told::default(), listeners());
         assert!(!quiet.topic(&event(None, what), &mut String::new()));
-        let events = Events::new("n@h", Told { subscribed: true, ..Told::default() }, Vec::new());
+        let events = Events::new("n@h", Told { subscribed: true, ..Told::default() }, listeners());
         assert!(events.minds_subscriptions());
         let (topic, payload) = told(&events, &event(None, what));
         assert!(topic.ends_with("/subscribed"));

@@ -97,7 +97,8 @@ impl Sysmon {
     pub(crate) fn set(&mut self, options: SysmonOptions, now: Instant) {
         if options != self.options {
             self.cpu_due = self.cpu_due.min(now + options.cpu_check_interval);
-            self.memory_due = self.memory_due.min(now + options.mem_check_interval);
+            let due = options.mem_check_interval.map(|interval| now + interval);
+            self.memory_due = self.memory_due.map_or(due, |before| due.map(|due| due.min(before)));
             self.options = options;
         }
     }
@@ -175,7 +176,7 @@ mod tests {
         // No processor time may have passed, and then there is nothing to tell of it.
         let cpu = sysmon.measure(start + Duration::from_secs(7));
         assert!(cpu.iter().all(|reading| reading.alarm == "high_cpu_usage" && (0.0..=100.0).contains(&reading.usage)));
-        sysmon.set(SysmonOptions { mem_check_interval: Duration::from_secs(9), ..options }, start);
+        sysmon.set(SysmonOptions { mem_check_interval: Some(Duration::from_secs(9)), ..options }, start);
         assert!(sysmon.measure(start + Duration::from_secs(8)).is_empty());
         let memory: Vec<Reading> = sysmon.measure(start + Duration::from_secs(9));
         for alarm in ["high_system_memory_usage", "high_process_memory_usage"] {

@@ -1,10 +1,13 @@
 //! The traces there are: beginning, ending and listing them, and giving their rules to the shards.
 
+use super::file::{Kept, TraceFile};
 use super::writer::{self, Open, QUEUE_PACKETS_MAX, Seen, Told};
 use super::{DEFAULT_DURATION, DURATION_MAX, PayloadEncode};
 use crate::config::Problem;
 use crate::control::Shards;
+use crate::listeners::Directory;
 use crate::log::Level;
+use crate::wall_clock;
 use ringmq_core::control::{Control as Request, Position};
 use ringmq_core::machine::ShardId;
 use ringmq_core::topics::filter;
@@ -12,7 +15,7 @@ use ringmq_core::trace::{TRACE_RULES_MAX, TraceRule, TraceWhat, Traced};
 use ringmq_drive::Control;
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -39,7 +42,9 @@ pub(crate) struct Asked<'a> {
 /// All traces of the process.
 pub(crate) struct Registry {
     control: Control,
+    listeners: Directory,
     directory: PathBuf,
+    kept: TraceFile,
     encode: PayloadEncode,
     state: Mutex<State>,
     /// Packets that were lost because the queue was full.
@@ -62,6 +67,17 @@ struct Running {
     ends: Instant,
 }
 
+impl Running {
+    /// What is traced, in the words that it was asked for with.
+    fn words(&self) -> (&'static str, String) {
+        match &self.rule.what {
+            TraceWhat::Client(client_id) => ("client", client_id.to_string()),
+            TraceWhat::Topic(filter) => ("topic", filter.to_string()),
+            TraceWhat::Address(address) => ("ip_address", address.to_string()),
+        }
+    }
+}
+
 /// What shards tell packets to. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tracer(Arc<Registry>);
@@ -78,11 +94,19 @@ impl Tracer {
 }
 
 impl Registry {
-    /// None yet; files will be in `directory`.
-    pub(crate) fn new(control: Control, directory: PathBuf, encode: PayloadEncode) -> Arc<Self> {
+    /// None yet; files will be in `directory`, and which traces there are is kept in `data_dir`.
+    pub(crate) fn new(
+        control: Control,
+        listeners: Directory,
+        directory: PathBuf,
+        data_dir: &Path,
+        encode: PayloadEncode,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             control,
+            listeners,
             directory,
+            kept: TraceFile::within(data_dir),
             encode,
             state: Mutex::default(),
             lost: AtomicU64::new(0),
@@ -125,8 +149,7 @@ impl Registry {
         let path = self.directory.join(asked.file);
         let opened = fs::create_dir_all(&self.directory)
             .and_then(|()| OpenOptions::new().create_new(true).append(true).open(&path));
-        let file =
-            opened.map_err(|error| Problem::new(format!("cannot write a trace to {}: {error}", path.display())))?;
+        let file = opened.map_err(|error| unwritable(&path, &error))?;
         let queue = self.queue()?;
         state.last_rule += 1;
         let rule = TraceRule { id: state.last_rule, what };
@@ -137,11 +160,53 @@ impl Registry {
         drop(state);
         // It is ready before the first packet comes.
         let _ = queue.send(begun);
-        if let Err(problem) = self.bring() {
+        if let Err(problem) = self.keep().and_then(|()| self.bring()) {
             self.lock().running.retain(|running| running.name != asked.name);
+            // What cannot be written was not written before either.
+            let _ = self.keep();
             return Err(problem);
         }
         Ok(json!({ "started": asked.name }))
+    }
+
+    /// Goes on with the traces that ran when the broker ended and whose time is not over, at the end of their files. To
+    /// be called before the shards run: they have it before them then, and no clients yet.
+    ///
+    /// # Errors
+    /// What is wrong with the file of traces, or with some trace; the others go on.
+    pub(crate) fn resume(&self) -> Result<(), Problem> {
+        let now_ms = wall_clock::now_ms();
+        let mut odd = None;
+        for kept in self.kept.read()?.into_iter().filter(|kept| kept.ends_ms > now_ms) {
+            let left = Duration::from_millis(kept.ends_ms - now_ms);
+            odd = self.resume_one(&kept, left).err().or(odd);
+        }
+        let rules = self.rules();
+        if !rules.is_empty() {
+            Shards(&self.control).put_to_all(|| Request::Trace(rules.clone()))?;
+        }
+        odd.map_or(Ok(()), Err)
+    }
+
+    fn resume_one(&self, kept: &Kept, left: Duration) -> Result<(), Problem> {
+        let Kept { name, kind, value, file, level, .. } = kept;
+        let duration_s = None;
+        let what = check(&Asked { name, kind, value, file, level: Some(level), duration_s })?;
+        let level = Level::named(level).unwrap_or(Level::Debug);
+        let path = self.directory.join(file);
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        let opened = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (written, file) = opened.map_err(|error| unwritable(&path, &error))?;
+        let queue = self.queue()?;
+        let mut state = self.lock();
+        state.last_rule += 1;
+        let rule = TraceRule { id: state.last_rule, what };
+        let ends = Instant::now() + left.min(DURATION_MAX);
+        let begun = Told::Begun(Open { rule: rule.id, file, level, ends, written });
+        state.running.push(Running { name: name.clone(), rule, file: path, level, ends });
+        drop(state);
+        let _ = queue.send(begun);
+        Ok(())
     }
 
     /// Ends a trace; its file stays.
@@ -155,9 +220,11 @@ impl Registry {
         };
         let ended = state.running.remove(at);
         drop(state);
+        let kept = self.keep();
         self.bring()?;
         // What was seen is written before.
         let _ = self.queue()?.send(Told::Ended(ended.rule.id));
+        kept?;
         Ok(json!({ "stopped": name, "file": ended.file.display().to_string() }))
     }
 
@@ -165,11 +232,7 @@ impl Registry {
     pub(crate) fn list(&self) -> Value {
         let state = self.lock();
         let row = |running: &Running| {
-            let (kind, value) = match &running.rule.what {
-                TraceWhat::Client(client_id) => ("client", client_id.to_string()),
-                TraceWhat::Topic(filter) => ("topic", filter.to_string()),
-                TraceWhat::Address(address) => ("ip_address", address.to_string()),
-            };
+            let (kind, value) = running.words();
             json!({
                 "name": running.name, "type": kind, "value": value, "level": running.level.name(),
                 "seconds_left": running.ends.saturating_duration_since(Instant::now()).as_secs(),
@@ -183,8 +246,34 @@ impl Registry {
     /// A trace has come to its end by itself.
     pub(super) fn ended(&self, rule: u32) {
         self.lock().running.retain(|running| running.rule.id != rule);
+        // If it cannot be written that the trace is over, its time tells that after a restart.
+        let _ = self.keep();
         // A shard that does not take the rules now tells of packets that nobody writes.
         let _ = self.bring();
+    }
+
+    /// Keeps which traces there are.
+    fn keep(&self) -> Result<(), Problem> {
+        let (now, now_ms) = (Instant::now(), wall_clock::now_ms());
+        // Locked throughout, so that the latest is written last.
+        let state = self.lock();
+        let kept = |running: &Running| {
+            let (kind, value) = running.words();
+            let left = u64::try_from(running.ends.saturating_duration_since(now).as_millis()).unwrap_or(u64::MAX);
+            Kept {
+                name: running.name.clone(),
+                kind: kind.to_owned(),
+                value,
+                file: running.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                level: running.level.name().to_owned(),
+                ends_ms: now_ms.saturating_add(left),
+            }
+        };
+        self.kept.write(state.running.iter().map(kept).collect())
+    }
+
+    fn rules(&self) -> Vec<TraceRule> {
+        self.lock().running.iter().map(|running| running.rule.clone()).collect()
     }
 
     /// Brings the rules to all shards, and finds the clients that are meant.
@@ -211,10 +300,10 @@ impl Registry {
             return Ok(queue);
         }
         let (queue, told) = sync_channel(QUEUE_PACKETS_MAX);
-        let (this, encode) = (self.this.clone(), self.encode);
+        let (this, encode, listeners) = (self.this.clone(), self.encode, self.listeners.clone());
         thread::Builder::new()
             .name("trace".to_owned())
-            .spawn(move || writer::run(&told, &this, encode))
+            .spawn(move || writer::run(&told, &this, &listeners, encode))
             .map_err(|error| Problem::new(format!("cannot start the thread of traces: {error}")))?;
         Ok(self.queue.get_or_init(|| queue))
     }
@@ -223,6 +312,10 @@ impl Registry {
         // A panic ends the process.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(format!("cannot write a trace to {}: {error}", path.display()))
 }
 
 /// What a rule means, if it can be.

@@ -38,12 +38,16 @@ pub(super) fn level(packet: PacketType) -> Level {
     }
 }
 
-/// The line of a packet, with its end.
-pub(super) fn line(seen: &Seen, encode: PayloadEncode) -> String {
+/// The line of a packet of a client that came by this listener, with its end.
+pub(super) fn line(seen: &Seen, listener: Option<&str>, encode: PayloadEncode) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(seen.at_ms);
     let time = rfc3339(at, UtcOffset::local_offset_at(at.into()).unwrap_or(UtcOffset::UTC), Digits::Three);
     let direction = if seen.direction == Direction::Received { "received" } else { "sent" };
-    let mut line = format!("{time} {direction} clientid: {}, peername: {}, ", seen.client_id.escape_debug(), seen.peer);
+    let client_id = seen.client_id.escape_debug();
+    let mut line = format!("{time} {direction} clientid: {client_id}, peername: {}, ", seen.peer);
+    if let Some(listener) = listener {
+        put(&mut line, format_args!("listener: {}, ", listener.escape_debug()));
+    }
     let frame = Frame { first: seen.first, body: &seen.body };
     describe(&mut line, frame, seen.version, seen.length, encode);
     line.push('\n');
@@ -158,6 +162,7 @@ mod tests {
             at_ms: 0,
             client_id: "c\n1".into(),
             peer: "127.0.0.1:5".parse().expect("an address"),
+            listener: 0,
             version: Version::V311,
             direction: Direction::Sent,
             first: bytes[0],
@@ -167,9 +172,9 @@ mod tests {
     }
 
     fn told(bytes: &[u8], encode: PayloadEncode) -> String {
-        let line = line(&seen(bytes, bytes.len() - 2), encode);
+        let line = line(&seen(bytes, bytes.len() - 2), Some("tcp:x"), encode);
         let (_, rest) = line.split_once(' ').expect("a time");
-        rest.strip_prefix("sent clientid: c\\n1, peername: 127.0.0.1:5, ").expect("who").to_owned()
+        rest.strip_prefix("sent clientid: c\\n1, peername: 127.0.0.1:5, listener: tcp:x, ").expect("who").to_owned()
     }
 
     #[test]
@@ -179,7 +184,7 @@ mod tests {
         assert_eq!(told(publish, PayloadEncode::Text), format!("{about}, payload: a\\0\n"));
         assert_eq!(told(publish, PayloadEncode::Hex), format!("{about}, payload: 6100\n"));
         assert_eq!(told(publish, PayloadEncode::Hidden), format!("{about}\n"));
-        let long = line(&seen(publish, 100), PayloadEncode::Hex);
+        let long = line(&seen(publish, 100), None, PayloadEncode::Hex);
         assert!(long.ends_with("payload_bytes: 95, payload: 6100...\n"), "{long}");
     }
 
@@ -196,7 +201,7 @@ mod tests {
         assert_eq!(told(&[0xD0, 0], PayloadEncode::Text), "PINGRESP\n");
         assert!(told(&[0x32, 1, 0], PayloadEncode::Text).starts_with("PUBLISH of 1 bytes, ill-formed: "));
         assert!(told(&[0x90, 1, 0], PayloadEncode::Text).starts_with("SubAck of 1 bytes, ill-formed: "));
-        assert!(line(&seen(&[0x90, 1, 0], 70), PayloadEncode::Text).ends_with("SubAck of 70 bytes\n"));
+        assert!(line(&seen(&[0x90, 1, 0], 70), None, PayloadEncode::Text).ends_with("SubAck of 70 bytes\n"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::registry::Registry;
 use super::words::{self, PayloadEncode};
 use super::{FILE_BYTES_MAX, words::line};
+use crate::listeners::Directory;
 use crate::log::Level;
 use ringmq_core::trace::{Direction, Traced};
 use ringmq_wire::{PacketType, Version};
@@ -48,6 +49,7 @@ pub(super) struct Seen {
     pub(super) at_ms: u64,
     pub(super) client_id: Box<str>,
     pub(super) peer: SocketAddr,
+    pub(super) listener: u16,
     pub(super) version: Version,
     pub(super) direction: Direction,
     /// The first byte of the packet.
@@ -67,6 +69,7 @@ impl Seen {
             at_ms: traced.at_ms,
             client_id: traced.client_id.into(),
             peer: traced.peer,
+            listener: traced.listener,
             version: traced.version,
             direction: traced.direction,
             first: traced.frame.first,
@@ -77,7 +80,7 @@ impl Seen {
 }
 
 /// Writes until the registry is gone.
-pub(super) fn run(told: &Receiver<Told>, registry: &Weak<Registry>, encode: PayloadEncode) {
+pub(super) fn run(told: &Receiver<Told>, registry: &Weak<Registry>, listeners: &Directory, encode: PayloadEncode) {
     let mut open: BTreeMap<u32, Open> = BTreeMap::new();
     loop {
         let next = open.values().map(|trace| trace.ends).min();
@@ -91,7 +94,7 @@ pub(super) fn run(told: &Receiver<Told>, registry: &Weak<Registry>, encode: Payl
             }
             Ok(Told::Seen(seen)) => {
                 if let Some(trace) = open.get_mut(&seen.rule) {
-                    trace.write(&seen, encode);
+                    trace.write(&seen, listeners, encode);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -110,12 +113,12 @@ pub(super) fn run(told: &Receiver<Told>, registry: &Weak<Registry>, encode: Payl
 }
 
 impl Open {
-    fn write(&mut self, seen: &Seen, encode: PayloadEncode) {
+    fn write(&mut self, seen: &Seen, listeners: &Directory, encode: PayloadEncode) {
         let grave = PacketType::from_first(seen.first).map_or(Level::Debug, words::level);
         if grave > self.level {
             return;
         }
-        let line = line(seen, encode);
+        let line = line(seen, listeners.id(seen.listener), encode);
         // A disk that is full ends the trace.
         self.written += match self.file.write_all(line.as_bytes()) {
             Ok(()) => line.len() as u64,

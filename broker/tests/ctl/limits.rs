@@ -179,16 +179,14 @@ fn a_full_queue_holds_its_publishers_back_and_is_shown() {
     assert!(pings(&mut publisher));
 }
 
-/// A shard that could not run for a while is late, and refuses who comes until it has been on time again.
-#[test]
-fn an_overloaded_shard_refuses_new_clients() {
-    let broker = Broker::start("overload", "overload_protection.enable = true\nringmq.overload_lateness = 1s\n");
-    let mut old = broker.client("old").0;
+/// Stops the broker for longer than it may be late while clients connect at these ports; the reason codes that they get.
+fn connacks_after_a_pause(broker: &Broker, ports: &[u16]) -> Vec<u8> {
     broker.signal("-STOP");
-    let mut new: Vec<TcpStream> = (0..4)
-        .map(|number| {
-            let mut stream = TcpStream::connect(("127.0.0.1", broker.port)).expect("in the backlog");
-            let connect = [&b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01"[..], &[b'a' + number]].concat();
+    let mut new: Vec<TcpStream> = (b'a'..)
+        .zip(ports)
+        .map(|(name, port)| {
+            let mut stream = TcpStream::connect(("127.0.0.1", *port)).expect("in the backlog");
+            let connect = [&b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01"[..], &[name]].concat();
             stream.write_all(&connect).expect("sent");
             stream
         })
@@ -196,11 +194,40 @@ fn an_overloaded_shard_refuses_new_clients() {
     new[0].set_read_timeout(Some(Duration::from_millis(1500))).expect("a socket");
     assert!(new[0].read(&mut [0]).is_err(), "nobody answers");
     broker.signal("-CONT");
-    for stream in &mut new {
+    let connack = |stream: &mut TcpStream| {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        let mut connack = Vec::new();
-        stream.read_to_end(&mut connack).expect("the end");
-        assert_eq!((connack[0], connack[3]), (0x20, 0x89), "{connack:?}");
+        let mut connack = [0; 4];
+        stream.read_exact(&mut connack).expect("a CONNACK");
+        assert_eq!(connack[0], 0x20, "{connack:?}");
+        connack[3]
+    };
+    new.iter_mut().map(connack).collect()
+}
+
+/// Overload protection is a zone's, and can be switched while the broker runs.
+#[test]
+fn only_a_zone_that_is_protected_refuses_new_clients() {
+    let file = format!("{TWO_LISTENERS}ringmq.overload_lateness = 1s\n");
+    let broker = Broker::start_on("overload-zone", &file, 2);
+    let [plain, inner] = broker.ports[..] else { panic!("two listeners") };
+    assert_eq!(connacks_after_a_pause(&broker, &[plain, inner]), [0, 0], "nobody is protected yet");
+    broker.ctl(&["conf", "set", "zones.inner.overload_protection.enable", "true"]);
+    // Each shard has to have been on time once, to know what late is.
+    for name in ["c", "d", "e", "f"] {
+        assert!(pings(&mut broker.client(name).0));
+    }
+    await_counter(&broker, "client.connected", 6);
+    assert_eq!(connacks_after_a_pause(&broker, &[plain, inner, plain, inner]), [0, 0x89, 0, 0x89]);
+    await_counter(&broker, "overload_protection.new_conn", 2);
+}
+
+/// A shard that could not run for a while is late, and refuses who comes until it has been on time again.
+#[test]
+fn an_overloaded_shard_refuses_new_clients() {
+    let broker = Broker::start("overload", "overload_protection.enable = true\nringmq.overload_lateness = 1s\n");
+    let mut old = broker.client("old").0;
+    for connack in connacks_after_a_pause(&broker, &[broker.port; 4]) {
+        assert_eq!(connack, 0x89);
     }
     await_counter(&broker, "overload_protection.new_conn", 4);
     assert!(pings(&mut old), "who is there is served");

@@ -46,7 +46,49 @@ fn subscriptions_for_everybody_begin_with_the_next_client() {
         after.read_exact(&mut publish).expect("a PUBLISH");
         assert_eq!(&publish, b"\x30\x0b\x00\x08to/after\x00");
     }
-    assert!(broker.refused(&["conf", "set", "rewrite", "[]"]).contains("cannot change while the broker runs"));
+}
+
+/// Publishes to `old/a` and gives the topic under which `#` gets that.
+fn named(publisher: &mut TcpStream, subscriber: &mut TcpStream) -> String {
+    publisher.write_all(b"\x30\x09\x00\x05old/a\x00x").expect("sent");
+    let mut head = [0; 4];
+    subscriber.read_exact(&mut head).expect("a PUBLISH");
+    let mut rest = vec![0; usize::from(head[1]) - 2];
+    subscriber.read_exact(&mut rest).expect("a PUBLISH");
+    String::from_utf8(rest[..usize::from(head[3])].to_vec()).expect("text")
+}
+
+#[test]
+fn rules_of_rewriting_change_on_all_shards_while_clients_publish() {
+    let mut broker = Broker::start("rewrite", "");
+    let (mut subscriber, _) = broker.client("subscriber");
+    subscriber.write_all(b"\x82\x07\x00\x01\x00\x00\x01#\x00").expect("sent");
+    subscriber.read_exact(&mut [0; 6]).expect("SUBACK");
+    // Some of them live on either shard.
+    let mut publishers: Vec<TcpStream> = (0..8).map(|number| broker.client(&format!("c{number}")).0).collect();
+    let mut all_named = |broker: &Broker, expected: &dyn Fn(usize) -> String| {
+        for (number, publisher) in publishers.iter_mut().enumerate() {
+            assert_eq!(named(publisher, &mut subscriber), expected(number));
+        }
+        let tested = broker.ctl(&["rewrite", "test", "publish", "old/a", "--clientid", "c0"]);
+        assert!(tested.contains(&expected(0)), "{tested}");
+    };
+    let rule = |dest: &str| {
+        format!("[{{action = all, source_topic = \"old/#\", re = \"^old/(.+)$\", dest_topic = \"{dest}\"}}]")
+    };
+    all_named(&broker, &|_| "old/a".to_owned());
+    broker.ctl(&["conf", "set", "rewrite", &rule("new/${clientid}/$1")]);
+    all_named(&broker, &|number| format!("new/c{number}/a"));
+    let refused = broker.refused(&["conf", "set", "rewrite", &rule("new/$2")]);
+    assert!(refused.contains("has no group 2"), "{refused}");
+    all_named(&broker, &|number| format!("new/c{number}/a"));
+    broker.ctl(&["conf", "set", "rewrite", "[]"]);
+    all_named(&broker, &|_| "old/a".to_owned());
+    std::fs::remove_dir_all(broker.dir.join("data/configs")).expect("was kept");
+    std::fs::write(broker.dir.join("r.conf"), format!("rewrite = {}\n", rule("file/$1"))).expect("a file");
+    broker.signal("-HUP");
+    assert!(broker.wait_for("read again").contains("1 changed"));
+    all_named(&broker, &|_| "file/a".to_owned());
 }
 
 #[test]

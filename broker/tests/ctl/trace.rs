@@ -46,7 +46,8 @@ fn what_a_client_does_is_written_packet_by_packet() {
     let mut message = [0; 7];
     early.read_exact(&mut message).expect("the message");
     assert!(pings(&mut early));
-    let who = format!("clientid: early, peername: {},", early.local_addr().expect("connected"));
+    let peer = early.local_addr().expect("connected");
+    let who = format!("clientid: early, peername: {peer}, listener: tcp:default,");
     let expected = [
         format!("received {who} SUBSCRIBE packet_id: 1, topics: a (qos 0)"),
         format!("sent {who} SUBACK packet_id: 1, codes: [00]"),
@@ -94,6 +95,36 @@ fn topics_and_addresses_are_traced_on_every_shard_and_payloads_hidden() {
     // SUBSCRIBE, SUBACK and PUBLISH of each; CONNECT, CONNACK, PUBLISH and PUBACK of the publisher.
     lines(&broker, "address.log", 22);
     assert!(std::fs::read(broker.dir.join("log/elsewhere.log")).expect("a file").is_empty());
+}
+
+#[test]
+fn traces_go_on_after_a_restart() {
+    let mut broker = Broker::start("resumed", "");
+    broker.ctl(&["trace", "start", "on", "client", "c", "on.log", "debug", "600"]);
+    broker.ctl(&["trace", "start", "off", "topic", "a/#", "off.log"]);
+    broker.ctl(&["trace", "stop", "off"]);
+    broker.ctl(&["trace", "start", "short", "ip_address", "127.0.0.2", "short.log", "info", "1"]);
+    let by = Instant::now() + PATIENCE;
+    while broker.ctl(&["trace", "list"]).contains("short ") {
+        assert!(Instant::now() < by, "it does not end");
+    }
+    let mut wanted = 0;
+    for restart in [Broker::crash, Broker::restart] {
+        restart(&mut broker);
+        let listed = broker.ctl(&["trace", "list"]);
+        assert!(
+            listed.starts_with("on client c level=debug seconds_left=5") && listed.lines().count() == 1,
+            "{listed}"
+        );
+        let mut client = broker.client("c").0;
+        assert!(pings(&mut client));
+        // CONNECT, CONNACK, PINGREQ and PINGRESP, after those before the restart.
+        wanted += 4;
+        lines(&broker, "on.log", wanted);
+    }
+    broker.ctl(&["trace", "stop", "on"]);
+    broker.restart();
+    assert_eq!(broker.ctl(&["trace", "list"]), "");
 }
 
 fn start<'a>(arguments: &[&'a str]) -> Vec<&'a str> {

@@ -19,6 +19,7 @@ impl Shard {
         let listener = open.listener;
         match self.read(listener, frame, Version::V5) {
             Ok(Packet::Auth(auth)) => {
+                // Of MQTT 5, of which nothing is let pass that was not sound.
                 let connect = Connect::decode(&waiting.connect).expect("was decoded when it came");
                 let method = connect.properties.authentication_method;
                 // [MQTT-4.12.0-3] [MQTT-4.12.0-5]

@@ -91,7 +91,7 @@ impl Shard {
             self.hub.counters.client_banned += 1;
             return self.refuse_connect(conn, connect.version, ReasonCode::BANNED, fx);
         }
-        if self.load.is_overloaded() && self.hub.settings.overload.backoff_new_conn {
+        if self.load.is_overloaded() && self.turns_away_new(conn) {
             self.hub.counters.overload_new_conn += 1;
             return self.refuse_connect(conn, connect.version, ReasonCode::SERVER_BUSY, fx);
         }
@@ -106,6 +106,12 @@ impl Shard {
         let waiting = Authenticating { connect: body.to_vec(), client_id: client_id.into(), exchange };
         let data = connect.properties.authentication_data.unwrap_or_default();
         self.step_authentication(conn, waiting, data, fx)
+    }
+
+    /// Whether those who come by this connection's listener are turned away while the shard is overloaded.
+    fn turns_away_new(&self, conn: ConnId) -> bool {
+        let overload = &self.hub.profiles.of(self.conns.get(conn).expect("open").listener).overload;
+        overload.enable && overload.backoff_new_conn
     }
 
     /// Gives what the client sent to its authentication exchange, and accepts it, refuses it or asks for more.

@@ -11,9 +11,10 @@ impl Shard {
     pub(super) fn control(&mut self, message: &mut dyn Any, fx: &mut Effects) {
         let Some(request) = message.downcast_mut::<Control>() else { return };
         *request = match core::mem::replace(request, Control::Configured) {
-            Control::Configure(settings) => {
+            Control::Configure { settings, rewriter } => {
                 self.configure(*settings);
                 self.declare_queues();
+                self.rewriter = rewriter;
                 Control::Configured
             }
             Control::ListClients(from) => Control::Clients(self.list_clients(from, fx)),

@@ -20,7 +20,7 @@ impl Shard {
             Origin::HandedOver { listener } => (false, listener),
             Origin::Connected { .. } => unreachable!("a shard opens no connections"),
         };
-        if self.stopping || (accepted && !self.admits(peer)) {
+        if self.stopping || (accepted && !self.admits(peer, listener)) {
             fx.commands.push(Command::Close { conn, how: CloseHow::Abort });
             return;
         }
@@ -30,16 +30,16 @@ impl Shard {
         self.conns.open(conn, peer, listener).timer = Some(timer);
     }
 
-    /// Counts a connection against what its address may open in a second.
-    fn admits(&mut self, peer: SocketAddr) -> bool {
-        let max = self.hub.settings.max_conn_rate_per_ip;
+    /// Counts a connection against what its address may open at its listener in a second.
+    fn admits(&mut self, peer: SocketAddr, listener: u16) -> bool {
+        let max = self.hub.profiles.of(listener).max_conn_rate_per_ip;
         if max == 0 {
             return true;
         }
         if self.accepted_from.len() >= super::tick::ADDRESSES_MAX {
             self.accepted_from.clear();
         }
-        let count = self.accepted_from.entry(peer.ip()).or_insert(0);
+        let count = self.accepted_from.entry((listener, peer.ip())).or_insert(0);
         *count += 1;
         let admitted = *count <= max;
         if !admitted {
@@ -134,7 +134,6 @@ impl Shard {
         held.last_seen_ms = self.hub.now_ms;
         let (version, listener) = (held.version, held.listener);
         if frame.packet_type() == Some(PacketType::Publish) {
-            let listener = held.listener;
             return self.publish(session, conn, version, listener, frame, fx);
         }
         if frame.first == PacketType::PubAck.first()
@@ -153,6 +152,7 @@ impl Shard {
             }
         }
     }
+
     /// Decodes a packet of a client of this listener.
     pub(super) fn read<'a>(
         &self,
@@ -182,7 +182,6 @@ impl Shard {
     fn lenience(&self, listener: u16) -> Option<Strictness> {
         (!self.hub.profiles.of(listener).strict_mode).then_some(Strictness::Lenient)
     }
-
 
     fn control_packet(
         &mut self,

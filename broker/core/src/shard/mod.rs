@@ -144,8 +144,8 @@ pub struct Shard {
     ban_list: Option<Box<dyn BanList>>,
     unix_offset_ms: u64,
     delayed: Delayed,
-    /// Connections accepted from each address in the current second.
-    accepted_from: HashMap<IpAddr, u32, FixedState>,
+    /// Connections accepted in the current second, by listener and address.
+    accepted_from: HashMap<(u16, IpAddr), u32, FixedState>,
     pressure: Pressure,
     back_pressure: BackPressure,
     load: Load,
@@ -192,8 +192,8 @@ impl Shard {
         let mut random = Random::new(seed ^ u64::from(id.0).wrapping_mul(0xD6E8_FEB8_6659_FD93));
         let placement = Placement::new(shards, seed);
         let names_seed = placement.hash(&[b'n', id.0]);
-        let load = Load::new(&settings.overload);
         let (settings, profiles) = Profiles::new(settings);
+        let load = Load::new(profiles.mind_overload());
         Self {
             id,
             placement,
@@ -259,6 +259,7 @@ impl Shard {
     pub fn counters(&self) -> Counters {
         let mut counters = self.hub.counters.clone();
         counters.sessions = self.hub.sessions.len() as u64;
+        counters.topics = (self.index.len() + self.groups.len()) as u64;
         counters.retained = self.retained.len() as u64;
         counters.delayed = self.delayed.len() as u64;
         self.queues.count(&mut counters);
@@ -317,7 +318,7 @@ impl Machine for Shard {
         if self.turn != now {
             self.turn = now;
             self.turn_cost_left = route::TURN_COST_MAX;
-            self.load.turn(&self.hub.settings.overload, now);
+            self.load.turn(self.hub.settings.overload.lateness, now);
         }
         match input {
             Input::Received { conn, bytes } => self.received(conn, bytes, fx),

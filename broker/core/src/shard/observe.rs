@@ -109,7 +109,7 @@ impl Shard {
     /// Tells of a connection that is refused before its client is known.
     pub(super) fn tell_of_refused(&mut self, conn: ConnId, reason: ReasonCode) {
         if let (Some(observer), Some(open)) = (&mut self.observer, self.conns.get(conn)) {
-            observer.refused(&Refused { peer: open.peer.into(), reason });
+            observer.refused(&Refused { peer: open.peer.into(), listener: open.listener, reason });
         }
     }
 

@@ -4,9 +4,12 @@
 //! becomes ready then: for the turn before to end, and for the processor. A shard that was too late is overloaded until
 //! it has been on time several times in a row. Then it makes no new connections, whose clients can go elsewhere or come
 //! back, and puts off what can wait, so that those which it has are served.
+//!
+//! It looks if the clients of some listener are to be protected so; whether a client is turned away is up to the settings of
+//! its own listener.
 
 use crate::machine::Time;
-use crate::settings::OverloadProtection;
+use core::time::Duration;
 
 /// Time between two appointments, nanoseconds.
 const INTERVAL_NS: u64 = 100_000_000;
@@ -29,9 +32,15 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(settings: &OverloadProtection) -> Self {
-        let due = if settings.enable { Time(0) } else { Time(u64::MAX) };
+    /// Nothing is measured unless it is wanted.
+    pub(super) fn new(wanted: bool) -> Self {
+        let due = if wanted { Time(0) } else { Time(u64::MAX) };
         Self { due, first: true, overloaded: false, calm: 0, put_off_to_ms: None }
+    }
+
+    /// Whether it is measured.
+    pub(super) fn is_measured(&self) -> bool {
+        self.due != Time(u64::MAX)
     }
 
     /// The next appointment.
@@ -40,21 +49,22 @@ impl Load {
     }
 
     /// Takes note of how late it is, if it is time for that. To be called once a turn, before anything else.
+    /// `lateness` is too late.
     #[inline]
-    pub(super) fn turn(&mut self, settings: &OverloadProtection, now: Time) {
+    pub(super) fn turn(&mut self, lateness: Duration, now: Time) {
         if now >= self.due {
-            self.look(settings, now);
+            self.look(lateness, now);
         }
     }
 
     #[cold]
-    fn look(&mut self, settings: &OverloadProtection, now: Time) {
+    fn look(&mut self, lateness: Duration, now: Time) {
         let late_ns = u128::from(now.0 - self.due.0);
         self.due = Time(now.0.saturating_add(INTERVAL_NS));
         if core::mem::take(&mut self.first) {
             return;
         }
-        let allowed_ns = settings.lateness.as_nanos();
+        let allowed_ns = lateness.as_nanos();
         if late_ns >= allowed_ns {
             (self.overloaded, self.calm) = (true, 0);
         } else if late_ns >= allowed_ns / 2 {
@@ -93,7 +103,8 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::time::Duration;
+
+    const LATENESS: Duration = Duration::from_millis(100);
 
     fn at(millis: u64) -> Time {
         Time::from_millis(millis)
@@ -101,37 +112,35 @@ mod tests {
 
     #[test]
     fn a_late_shard_is_overloaded_until_it_has_been_on_time_for_a_while() {
-        let settings = OverloadProtection { enable: true, ..OverloadProtection::default() };
-        assert_eq!(settings.lateness, Duration::from_millis(100));
-        let mut load = Load::new(&settings);
-        load.turn(&settings, at(1000));
-        load.turn(&settings, at(1199));
+        let mut load = Load::new(true);
+        assert!(load.is_measured());
+        load.turn(LATENESS, at(1000));
+        load.turn(LATENESS, at(1199));
         assert!(!load.is_overloaded(), "99 ms late");
-        load.turn(&settings, at(1399));
+        load.turn(LATENESS, at(1399));
         assert!(load.is_overloaded(), "100 ms late");
         let mut now = 1399;
         for _ in 0..4 {
             now += 149;
-            load.turn(&settings, at(now));
+            load.turn(LATENESS, at(now));
         }
         now += 150;
-        load.turn(&settings, at(now));
+        load.turn(LATENESS, at(now));
         assert!(load.is_overloaded(), "50 ms late, which begins the count anew");
         for _ in 0..5 {
             assert!(load.is_overloaded());
             now += 100;
-            load.turn(&settings, at(now - 1));
-            load.turn(&settings, at(now));
+            load.turn(LATENESS, at(now - 1));
+            load.turn(LATENESS, at(now));
         }
         assert!(!load.is_overloaded());
     }
 
     #[test]
     fn nothing_is_measured_unless_it_is_wanted() {
-        let settings = OverloadProtection::default();
-        let mut load = Load::new(&settings);
-        assert_eq!(load.due(), Time(u64::MAX));
-        load.turn(&settings, at(1_000_000));
+        let mut load = Load::new(false);
+        assert_eq!((load.due(), load.is_measured()), (Time(u64::MAX), false));
+        load.turn(LATENESS, at(1_000_000));
         assert!(!load.is_overloaded());
     }
 }

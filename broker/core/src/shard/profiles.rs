@@ -30,21 +30,37 @@ impl Profiles {
         self.by_listener.get(usize::from(listener)).unwrap_or(&self.common)
     }
 
+    /// Whether any client is to be protected from overload.
+    pub(super) fn mind_overload(&self) -> bool {
+        self.all().any(|settings| settings.overload.enable)
+    }
+
+    /// By how many milliseconds an overloaded shard puts off slices of retained messages, which it gives to clients of all
+    /// shards: the longest that some listener's clients are to be protected with.
+    pub(super) fn backoff_delay_ms(&self) -> u64 {
+        let wanted = self.all().map(|settings| settings.overload).filter(|overload| overload.enable);
+        wanted.map(|overload| u64::from(overload.backoff_delay_ms)).max().unwrap_or(0)
+    }
+
     /// Most messages in a slice of a replay that every client's queue can hold.
     pub(super) fn slice_len(&self) -> usize {
-        let all = core::iter::once(&self.common).chain(&self.by_listener);
-        all.map(|settings| slice_len(settings)).min().expect("the common one")
+        self.all().map(|settings| slice_len(settings)).min().expect("the common one")
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Rc<Settings>> {
+        core::iter::once(&self.common).chain(&self.by_listener)
     }
 }
 
 impl Shard {
     /// Works with these settings from now on.
     pub(super) fn configure(&mut self, settings: Settings) {
-        if settings.overload.enable != self.hub.settings.overload.enable {
-            self.load = Load::new(&settings.overload);
-        }
         // Steps that are under way elsewhere do not exist: nobody holds the old ones beyond a step.
         (self.hub.settings, self.hub.profiles) = Profiles::new(settings);
+        let minded = self.hub.profiles.mind_overload();
+        if minded != self.load.is_measured() {
+            self.load = Load::new(minded);
+        }
     }
 
     /// What holds for a session that exists.

@@ -356,7 +356,7 @@ impl Shard {
             return;
         }
         let delay_ms = match self.load.is_overloaded() {
-            true => u64::from(self.hub.settings.overload.backoff_delay_ms),
+            true => self.hub.profiles.backoff_delay_ms(),
             false => 0,
         };
         let slices = if delay_ms == 0 { SLICES_PER_TURN } else { 1 };

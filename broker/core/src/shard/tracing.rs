@@ -104,7 +104,8 @@ impl Shard {
         };
         let at_ms = self.unix_offset_ms.saturating_add(self.hub.now_ms);
         let direction = Direction::Received;
-        let traced = Traced { client_id, peer: open.peer.into(), version, direction, at_ms, frame };
+        let (peer, listener) = (open.peer.into(), open.listener);
+        let traced = Traced { client_id, peer, listener, version, direction, at_ms, frame };
         for rule in traces.rules.iter().filter(|rule| rule.what.means(&traced)) {
             observer.traced(rule.id, &traced);
         }
@@ -145,6 +146,7 @@ impl Shard {
                 let traced = Traced {
                     client_id: held.names.client_id(),
                     peer: open.peer.into(),
+                    listener: open.listener,
                     version: held.version,
                     direction: Direction::Sent,
                     at_ms: self.unix_offset_ms.saturating_add(self.hub.now_ms),

@@ -25,7 +25,8 @@ fn shard() -> Shard {
 #[test]
 fn new_settings_are_taken_at_once_and_confirmed() {
     let (mut shard, mut fx) = (shard(), Effects::new(1));
-    let mut request = Control::Configure(Box::new(Settings { max_inflight: 3, ..Settings::default() }));
+    let settings = Box::new(Settings { max_inflight: 3, ..Settings::default() });
+    let mut request = Control::Configure { settings, rewriter: None };
     shard.handle(Time(1), Input::Control(&mut request), &mut fx);
     assert!(matches!(request, Control::Configured));
     assert_eq!(shard.hub.settings.max_inflight, 3);

@@ -12,6 +12,7 @@ use crate::shard::{Shard, ShardConfig};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -221,10 +222,16 @@ impl World {
         self.step(shard, Input::Mesh { from: ShardId(from), bytes: &bytes });
     }
 
-    /// Gives all shards other settings.
+    /// Gives all shards other settings, and no rules of rewriting.
     pub(super) fn configure(&mut self, settings: &Settings) {
+        self.configure_with(settings, || None);
+    }
+
+    /// Gives all shards other settings and rules of rewriting.
+    pub(super) fn configure_with(&mut self, settings: &Settings, rewriter: impl Fn() -> Option<Box<dyn Rewriter>>) {
         for shard in 0..self.shards.len() {
-            let answer = self.ask(shard, Control::Configure(Box::new(settings.clone())));
+            let settings = Box::new(settings.clone());
+            let answer = self.ask(shard, Control::Configure { settings, rewriter: rewriter() });
             assert!(matches!(answer, Control::Configured));
         }
     }
@@ -408,7 +415,6 @@ pub(super) fn connect_packet(version: Version, set: impl FnOnce(&mut Connect<'_>
 }
 
 fn print(packet: &Packet<'_>) -> String {
-    use alloc::format;
     match packet {
         Packet::ConnAck(connack) => {
             format!("CONNACK {:02x} present={}", connack.reason.0, connack.session_present)

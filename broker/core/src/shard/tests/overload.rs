@@ -53,6 +53,25 @@ fn nobody_is_refused_where_that_is_not_wanted() {
 }
 
 #[test]
+fn only_clients_of_listeners_that_are_protected_are_refused() {
+    let protected = settings(true);
+    let plain = Settings::default();
+    let for_listeners = alloc::vec![plain.clone(), protected, settings(false)];
+    let mut world = World::new(1, Settings { for_listeners, ..plain });
+    overload(&mut world);
+    for (listener, admitted) in [(0, true), (1, false), (2, true)] {
+        world.come_by(listener);
+        let new = world.open(Version::V5);
+        world.send(new, &connect_packet(Version::V5, |connect| connect.client_id = "new"));
+        assert_eq!(world.is_open(new), admitted, "listener {listener}");
+    }
+    // What is no longer wanted anywhere is no longer measured.
+    world.configure(&Settings::default());
+    world.come_by(1);
+    world.connect("late", Version::V5);
+}
+
+#[test]
 fn retained_messages_are_put_off_and_not_lost() {
     let mut world = World::new(1, settings(true));
     let client = world.connect("c", Version::V311);

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use ringmq_wire::{QoS, UnsubscribeOut, UserProperties, Version};
 
 /// Moves `old/...` to `new/<client>/<user>/...` or, for subscriptions, `new/+/+/...`; `bad/...` to what is no topic.
+#[derive(Debug)]
 struct Mover;
 
 impl Rewriter for Mover {
@@ -71,6 +72,31 @@ fn a_client_unsubscribes_with_the_name_it_subscribed_with() {
         unsubscribe.encode(Version::V5, &mut bytes);
         world.send(client, &bytes);
         assert_eq!(world.packets(client), ["SUBACK #99 [00]", "UNSUBACK #7 [00]"], "{filter}");
+    }
+}
+
+#[test]
+fn rules_come_and_go_while_clients_are_there() {
+    for shards in [1, 4] {
+        let mut world = World::new(shards, Settings::default());
+        let subscriber = world.connect("s", Version::V5);
+        world.subscribe(subscriber, "#", options(QoS::AtMostOnce));
+        let publishers: Vec<_> = (0..4).map(|number| world.connect(&format!("p{number}"), Version::V5)).collect();
+        world.packets(subscriber);
+        let publish = |world: &mut World| -> Vec<String> {
+            publishers.iter().for_each(|client| world.publish(*client, "old/a", "x", QoS::AtMostOnce, 0));
+            world.settle();
+            let mut got = world.packets(subscriber);
+            got.sort_unstable();
+            got
+        };
+        let plain = ["PUBLISH q0 old/a x"; 4];
+        assert_eq!(publish(&mut world), plain);
+        world.configure_with(&Settings::default(), || Some(Box::new(Mover)));
+        let moved: Vec<String> = (0..4).map(|number| format!("PUBLISH q0 new/p{number}/-/a x")).collect();
+        assert_eq!(publish(&mut world), moved);
+        world.configure(&Settings::default());
+        assert_eq!(publish(&mut world), plain);
     }
 }
 

@@ -8,6 +8,7 @@ mod rig;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rig::{Place, Rig, publish};
+use ringmq_core::machine::Input;
 use ringmq_wire::{PacketType, QoS, ReasonCode, Version, encode_ack};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ const TOPIC: &str = "site/0042/line/07/temperature";
 const PAYLOAD: [u8; 64] = [0x5a; 64];
 /// Subscribers of one fan-out.
 const SUBSCRIBERS: usize = 1000;
+/// Subscribers of a fan-out that takes many turns.
+const CROWD: usize = 100_000;
 /// Messages on their way to one subscriber: half of the default window, so that none waits.
 const IN_FLIGHT: u16 = 16;
 
@@ -75,6 +78,35 @@ fn fan_out(criterion: &mut Criterion) {
         });
     });
     group.finish();
+}
+
+/// The longest turn while one message goes to a crowd: what somebody else's ping waits for. What takes the bytes out of the
+/// shard is in it, sockets are not.
+fn longest_turn(criterion: &mut Criterion) {
+    let (mut rig, publisher, _) = subscribed(CROWD, QoS::AtMostOnce);
+    let packet = publish(TOPIC, QoS::AtMostOnce, 0, &PAYLOAD);
+    criterion.benchmark_group("fan-out, longest turn").sample_size(10).bench_function(
+        BenchmarkId::new("QoS 0", CROWD),
+        |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut longest_of_all = Duration::ZERO;
+                for _ in 0..iterations {
+                    let sent = rig.bytes_out + (CROWD * packet.len()) as u64;
+                    let mut longest = Duration::ZERO;
+                    let mut input = Input::Received { conn: publisher.conn, bytes: black_box(&packet) };
+                    while rig.bytes_out < sent {
+                        let start = Instant::now();
+                        rig.input(publisher.shard, input);
+                        rig.send(publisher.shard);
+                        longest = longest.max(start.elapsed());
+                        input = Input::Tick;
+                    }
+                    longest_of_all += longest;
+                }
+                longest_of_all
+            });
+        },
+    );
 }
 
 /// A subscriber's acknowledgements of a batch of deliveries, in one read. The deliveries themselves are not timed.
@@ -145,5 +177,5 @@ impl Session {
     }
 }
 
-criterion_group!(benches, fan_out, acknowledgement);
+criterion_group!(benches, fan_out, longest_turn, acknowledgement);
 criterion_main!(benches);

@@ -142,7 +142,8 @@ impl Rig {
         ConnId(self.nodes[shard].connections - 1)
     }
 
-    fn input(&mut self, shard: usize, input: Input<'_>) {
+    /// Hands one input to a shard, and does no more; [`Rig::send`] then takes what it sends.
+    pub(crate) fn input(&mut self, shard: usize, input: Input<'_>) {
         let Node { shard: machine, fx, .. } = &mut self.nodes[shard];
         machine.handle(self.now, input, fx);
         self.obey(shard);
@@ -203,7 +204,7 @@ impl Rig {
         true
     }
 
-    fn send(&mut self, shard: usize) {
+    pub(crate) fn send(&mut self, shard: usize) {
         let outbox = &mut self.nodes[shard].fx.outbox;
         outbox.take_dirty(&mut self.dirty);
         for conn in &self.dirty {

@@ -23,12 +23,16 @@ pub(crate) struct Plan {
 
 /// Starts one pinned thread a shard and waits until all have ended. If one fails, the others are asked to stop.
 ///
+/// No shard listens before all are made: a message that came first could not know what the others want of it.
+///
 /// # Errors
 /// The first failure.
 pub(crate) fn run(plan: Plan) -> Result<(), Problem> {
     let shards = plan.cores.len();
     let machines = Arc::new(plan.machines);
     let (ended, ends) = mpsc::channel();
+    let (made, all_made) = mpsc::channel::<()>();
+    let mut waiting = Vec::with_capacity(shards);
     let mut failure = None;
     let mut running = 0;
     let sockets = by_shard(plan.listening, shards);
@@ -36,13 +40,19 @@ pub(crate) fn run(plan: Plan) -> Result<(), Problem> {
         let shard = ShardId(u8::try_from(index).unwrap_or_else(|_| unreachable!("at most SHARDS_MAX shards")));
         let core = plan.cores[index];
         let setup = Setup { shard, listeners, links, options: plan.options.clone(), control: plan.control.clone() };
-        let (kind, machines, ended) = (plan.kind, Arc::clone(&machines), ended.clone());
+        let (kind, machines, ended, made) = (plan.kind, Arc::clone(&machines), ended.clone(), made.clone());
+        let (go, gone) = mpsc::channel::<()>();
+        waiting.push(go);
         let body = move || {
             if !topology::pin(core) {
                 banner::warn(&format!("shard {index} could not be bound to core {core} and runs on any"));
             }
             // Made here so that its memory belongs to the node of this core.
-            let result = ringmq_drive::run(kind, setup, machines.make(shard));
+            let machine = machines.make(shard);
+            drop(made);
+            // An error, for nothing is sent: the other end is dropped when all are made.
+            let _ = gone.recv();
+            let result = ringmq_drive::run(kind, setup, machine);
             // Nobody listens only if this process is ending anyway.
             let _ = ended.send((index, result));
         };
@@ -55,7 +65,10 @@ pub(crate) fn run(plan: Plan) -> Result<(), Problem> {
             }
         }
     }
-    drop(ended);
+    drop((ended, made));
+    // Ends when every thread has dropped its end.
+    let _ = all_made.recv();
+    drop(waiting);
     for (index, result) in ends.iter().take(running) {
         if let Err(error) = result {
             failure.get_or_insert_with(|| explain(index, plan.kind, &error));

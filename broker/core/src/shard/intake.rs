@@ -6,8 +6,8 @@ use super::{Flow, Shard};
 use crate::machine::{CloseHow, Command, ConnId, Effects, Origin};
 use core::net::SocketAddr;
 use ringmq_wire::{
-    Ack, Cut, DecodeError, Frame, Packet, PacketType, Publish, ReasonCode, Strictness, Version, cut, decode,
-    decode_with, encode_pingresp,
+    Ack, Cut, DecodeError, Frame, Packet, PacketType, ReasonCode, Strictness, Version, cut, decode, decode_with,
+    encode_pingresp,
 };
 
 /// By how much the buffer of an incomplete packet grows at a time: each time all of it may have to be copied.
@@ -160,26 +160,18 @@ impl Shard {
         frame: Frame<'a>,
         version: Version,
     ) -> Result<Packet<'a>, DecodeError> {
-        let again = |strictness| decode_with(frame, version, strictness);
-        decode(frame, version).or_else(|error| self.lenience(listener).map_or(Err(error), again))
-    }
-
-    /// The same for a PUBLISH.
-    #[inline]
-    pub(super) fn read_publish<'a>(
-        &self,
-        listener: u16,
-        frame: Frame<'a>,
-        version: Version,
-    ) -> Result<Publish<'a>, DecodeError> {
-        let (flags, body) = (frame.flags(), frame.body);
-        let again = |strictness| Publish::decode_with(flags, body, version, strictness);
-        Publish::decode(flags, body, version).or_else(|error| self.lenience(listener).map_or(Err(error), again))
+        let mut packet = decode(frame, version);
+        if packet.is_err()
+            && let Some(lenience) = self.lenience(listener)
+        {
+            packet = decode_with(frame, version, lenience);
+        }
+        packet
     }
 
     /// How a packet is to be looked at that was refused when it was looked at strictly, if it is to be at all.
     #[cold]
-    fn lenience(&self, listener: u16) -> Option<Strictness> {
+    pub(super) fn lenience(&self, listener: u16) -> Option<Strictness> {
         (!self.hub.profiles.of(listener).strict_mode).then_some(Strictness::Lenient)
     }
 

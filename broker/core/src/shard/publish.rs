@@ -32,25 +32,33 @@ impl Shard {
         frame: Frame<'_>,
         fx: &mut Effects,
     ) -> Flow {
-        let publish = match self.read_publish(listener, frame, version) {
+        let mut decoded = Publish::decode(frame.flags(), frame.body, version);
+        if decoded.is_err()
+            && let Some(lenience) = self.lenience(listener)
+        {
+            decoded = Publish::decode_with(frame.flags(), frame.body, version, lenience);
+        }
+        // Not moved out: it is large, and this is where every message passes.
+        let publish = match &decoded {
             Ok(publish) => publish,
             Err(error) => {
+                let error = *error;
                 self.count_refused(error);
                 self.end(session, End::Refused(error.reason), fx);
                 return Flow::Ended;
             }
         };
-        if let Err(reason) = Self::check_publish(&publish, self.hub.profiles.of(listener)) {
+        if let Err(reason) = Self::check_publish(publish, self.hub.profiles.of(listener)) {
             return self.refuse(session, reason, fx);
         }
         let Some(alias) = publish.properties.topic_alias else {
-            return self.publish_to(session, conn, version, &publish, publish.topic, fx);
+            return self.publish_to(session, conn, version, publish, publish.topic, fx);
         };
         // A topic that an alias stands for is copied, because what follows may change the session.
         let mut topic = core::mem::take(&mut self.topic_scratch);
         topic.clear();
         let flow = match self.resolve_alias(session, alias, publish.topic, &mut topic) {
-            Ok(()) => self.publish_to(session, conn, version, &publish, &topic, fx),
+            Ok(()) => self.publish_to(session, conn, version, publish, &topic, fx),
             Err(reason) => self.refuse(session, reason, fx),
         };
         self.topic_scratch = topic;

@@ -22,7 +22,9 @@ fn results(arguments: &[&str], input: &str) -> String {
 fn line(server: &str, verdict: &str, cost: f64) -> String {
     format!(
         r#"{{"label":"p2p","server":"{server}","round":1,"verdict":"{verdict}","traffic":{{"delivered":9,
-        "delivered_per_second":1000.0,"segments_per_delivery":0.5}},"broker":{{"cpu_us_per_delivery":{cost}}}}}"#
+        "delivered_per_second":1000.0,"segments_per_delivery":0.5}},"broker":{{"cpu_us_per_delivery":{cost}}},
+        "scenario":{{"rate":1000}},
+        "latency":{{"end_to_end":{{"p50_us":46.4,"p99_us":339.0,"p999_us":2527.0,"max_us":4211.0}}}}}}"#
     )
     .replace('\n', " ")
 }
@@ -38,6 +40,8 @@ fn the_better_floor_is_that_which_passed_and_cost_less() {
     assert!(!without.contains(r#""floor""#), "no floor, no ratio: {without}");
     let table = results(&["compare", "floor", "ringmq"], &runs("passed").join("\n"));
     assert!(table.lines().any(|row| row.contains("ringmq") && row.contains("2.00-2.00")), "{table}");
+    let latencies = ["p2p", "ringmq", "46", "339", "2,527", "4,211"];
+    assert!(table.lines().any(|row| row.split_whitespace().eq(latencies)), "{table}");
 }
 
 #[test]

@@ -94,10 +94,11 @@ pub(crate) fn run(layers: Layers, loaded: Loaded) -> Result<(), Problem> {
     let machines = machine::Factory::new(config.effective(), &config.rewrite, shards, counters)
         .with_bans(console.bans().matcher())
         .with_events(sys::Events::new(&config.node_name, config.sys_topics.told, names).with_tracer(traces.tracer()));
-    console.begin()?;
+    // Before anybody can ask for them.
     if let Err(problem) = traces.resume() {
         banner::warn(&problem);
     }
+    console.begin()?;
     let ended = threads::run(threads::Plan {
         kind: driver.kind,
         cores: placement.cores,

@@ -56,12 +56,30 @@ impl Broker {
         Self { dir, listeners, launched }
     }
 
-    /// Stops it in order and starts it again on its data.
-    pub(crate) fn restart(&mut self) {
+    /// Stops it in order.
+    pub(crate) fn stop(&mut self) {
         self.signal("-TERM");
         assert!(self.launched.child.wait().expect("ends").success());
         assert!(!self.dir.join("data/ringmq.sock").exists(), "the socket goes with the broker");
+    }
+
+    /// Stops it in order and starts it again on its data.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
         self.launched = launch(&self.dir, self.listeners);
+    }
+
+    /// Lets none of its threads run until it is sent `-CONT`. The signal reaches them one by one, so that is awaited.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+        let threads = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |thread: std::fs::DirEntry| {
+            let state = std::fs::read_to_string(thread.path().join("stat")).expect("a thread's state");
+            state.rsplit(") ").next().is_some_and(|after_name| after_name.starts_with('T'))
+        };
+        while !std::fs::read_dir(&threads).expect("threads").all(|thread| is_stopped(thread.expect("a thread"))) {
+            std::thread::yield_now();
+        }
     }
 
     /// Kills it and starts it again.

@@ -223,7 +223,7 @@ fn retained_messages_are_counted_listed_and_removed_on_every_shard() {
 fn listeners_and_rules_are_told() {
     let file = "rewrite = [{action = publish, source_topic = \"x/#\", re = \"^x/(.+)$\", \
                 dest_topic = \"${clientid}/$1\"}]";
-    let broker = Broker::start("listeners", file);
+    let broker = Broker::start("listeners-told", file);
     let listeners = broker.ctl(&["listeners", "list"]);
     let running = format!(
         " 127.0.0.1:{} running acceptors=2 zone=default connections=0 max_connections=infinity denied=0 turned_away=0\n",

@@ -100,7 +100,7 @@ fn a_large_file_is_put_aside() {
                 rotation_size = 2KB, rotation_count = 3 } }";
     let mut broker = Broker::start("rotated", file);
     (0..60).for_each(|number| drop(broker.client(&format!("client-{number}"))));
-    broker.restart();
+    broker.stop();
     let found = std::fs::read_dir(broker.dir.join("log")).expect("a directory").map(|entry| entry.expect("a file"));
     let mut names = Vec::new();
     for entry in found {

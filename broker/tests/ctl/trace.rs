@@ -121,6 +121,12 @@ fn traces_go_on_after_a_restart() {
         // CONNECT, CONNACK, PINGREQ and PINGRESP, after those before the restart.
         wanted += 4;
         lines(&broker, "on.log", wanted);
+        // Or it would be sent a DISCONNECT when the broker stops.
+        drop(client);
+        let by = Instant::now() + PATIENCE;
+        while broker.ctl(&["clients", "list"]).contains("c ") {
+            assert!(Instant::now() < by, "it stays");
+        }
     }
     broker.ctl(&["trace", "stop", "on"]);
     broker.restart();

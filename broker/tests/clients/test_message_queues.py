@@ -69,7 +69,10 @@ def test_another_consumer_gets_what_was_not_acknowledged(connect, to, version):
         (message,) = two.take(1)
         numbers.append(int(message.payload))
         two.acknowledge(message)
-    assert numbers == list(range(3, 30)), "all but what was acknowledged, in order"
+    assert sorted(numbers) == list(range(3, 30)), "all but what was acknowledged, each once"
+    # The queue may hear late that the first has gone, when the second has been given some that come after.
+    returned = [number for number in numbers if number < 8]
+    assert returned == sorted(returned) and [number for number in numbers if number >= 8] == list(range(8, 30))
     two.client.disconnect()
     two.client.loop_stop()
 

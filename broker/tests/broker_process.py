@@ -42,11 +42,15 @@ class Unsupported(Exception):
 class Broker:
     """A running broker process."""
 
-    def __init__(self, command: list[str], workdir: Path, environment: dict[str, str] | None = None):
+    def __init__(
+        self, command: list[str], workdir: Path, environment: dict[str, str] | None = None, listeners: int = 1
+    ):
         self.command = command
         self.workdir = workdir
+        self.listeners = listeners
         self.output = b""
         self.address = ("127.0.0.1", 0)
+        self.ports: list[int] = []
         self.started = threading.Event()
         environment = dict(os.environ if environment is None else environment, RUST_BACKTRACE="1")
         self.process = subprocess.Popen(
@@ -61,8 +65,10 @@ class Broker:
             self.output += line
             found = BANNER.search(line)
             if found and not self.started.is_set():
-                self.address = ("127.0.0.1", int(found[1]))
-                self.started.set()
+                self.ports.append(int(found[1]))
+                self.address = ("127.0.0.1", self.ports[0])
+                if len(self.ports) == self.listeners:
+                    self.started.set()
         self.started.set()
 
     def alive(self) -> bool:
@@ -90,6 +96,20 @@ class Broker:
     def remove_files(self) -> None:
         """Removes what the ended process has left."""
         shutil.rmtree(self.workdir, ignore_errors=True)
+
+
+def end_in_order(brokers: list[Broker]) -> None:
+    """Ends those that run and removes their files; fails unless all stop with status 0 and none has panicked."""
+    failures = []
+    for broker in brokers:
+        if broker.alive() and broker.terminate() != 0:
+            failures.append(broker.describe())
+        if b"panicked" in broker.output:
+            failures.append(broker.describe())
+    # Only then: one that was started again has the directory of the one before.
+    for broker in brokers:
+        broker.remove_files()
+    assert not failures, "\n".join(failures)
 
 
 def ringmq_binary() -> Path:

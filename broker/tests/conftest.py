@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_process import Broker, Unsupported, ringmq_binary, start_mosquitto, start_ringmq
+from broker_process import Broker, Unsupported, end_in_order, ringmq_binary, start_mosquitto, start_ringmq
 from packets import V5, V31, V311, Connect, Will
 from wire_client import Client
 
@@ -70,14 +70,7 @@ def start_broker(broker_name: str) -> Iterator[Callable[..., Broker]]:
         return broker
 
     yield start
-    failures = []
-    for broker in started:
-        if broker.alive() and broker.terminate() != 0:
-            failures.append(broker.describe())
-        if b"panicked" in broker.output:
-            failures.append(broker.describe())
-        broker.remove_files()
-    assert not failures, "\n".join(failures)
+    end_in_order(started)
 
 
 @pytest.fixture(scope="session")

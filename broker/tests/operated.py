@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from broker_process import BANNER, START_TIMEOUT, Broker, ringmq_binary
+from broker_process import START_TIMEOUT, Broker, ringmq_binary
 
 PATIENCE = 20.0
 """Seconds until something awaited is overdue."""
@@ -46,23 +46,9 @@ class Operated(Broker):
     """A running broker in a directory of its own, with `r.conf` as its settings."""
 
     def __init__(self, workdir: Path, listeners: int, arguments: Iterable[str], variables: dict[str, str]):
-        self.listeners = listeners
         self.arguments = list(arguments)
         self.variables = variables
-        self.ports: list[int] = []
-        super().__init__([str(ringmq_binary()), *self.arguments], workdir, clean_environment() | variables)
-
-    def read_output(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self.output += line
-            found = BANNER.search(line)
-            if found and not self.started.is_set():
-                self.ports.append(int(found[1]))
-                self.address = ("127.0.0.1", self.ports[0])
-                if len(self.ports) == self.listeners:
-                    self.started.set()
-        self.started.set()
+        super().__init__([str(ringmq_binary()), *self.arguments], workdir, clean_environment() | variables, listeners)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`ringmq` with these arguments in the broker's directory."""

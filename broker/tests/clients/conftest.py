@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import paho.mqtt.client as paho
 import pytest
 
+from broker_process import end_in_order
 from operated import Operated, start_operated
 from paho_client import Paho
 
@@ -23,15 +24,7 @@ def operate(broker_name: str) -> Iterator[Callable[..., Operated]]:
         return started[-1]
 
     yield start
-    failures = []
-    for broker in started:
-        if broker.alive() and broker.terminate() != 0:
-            failures.append(broker.describe())
-        if b"panicked" in broker.output:
-            failures.append(broker.describe())
-    for broker in started:
-        broker.remove_files()
-    assert not failures, "\n".join(failures)
+    end_in_order(started)
 
 
 @pytest.fixture

@@ -26,6 +26,14 @@ def port_of(broker, listener):
     return int(next(row["listen_on"] for row in rows if row["id"] == listener).rpartition(":")[2])
 
 
+def assert_turned_away(port):
+    with socket.create_connection(("127.0.0.1", port), 15) as turned_away:
+        try:
+            assert turned_away.recv(1) == b""
+        except ConnectionResetError:
+            pass
+
+
 def test_connections_in_a_time(operate, dial):
     """X1 X2: a listener accepts as many as its rate allows, and others wait; none is turned away."""
     settings = 'listeners.tcp.default { bind = "127.0.0.1:0", max_conn_rate = "4/s" }\n'
@@ -113,11 +121,7 @@ def test_one_text_may_hold_several_rules(operate, dial):
     broker = operate(settings, listeners=1)
     dial(broker).subscribe("alive")
     broker.set("listeners.tcp.default.access_rules.1", "deny 127.0.0.0/8 , allow all")
-    with socket.create_connection(("127.0.0.1", port_of(broker, "tcp:default")), 15) as turned_away:
-        try:
-            assert turned_away.recv(1) == b""
-        except ConnectionResetError:
-            pass
+    assert_turned_away(port_of(broker, "tcp:default"))
     assert eventually(lambda: broker.ask("listeners", "list")["listeners"][0]["closed.access_rules"]) == 1
 
 
@@ -181,8 +185,4 @@ def test_an_ipv4_client_of_an_ipv6_listener(operate, dial):
     file = broker.workdir / "log" / "address.log"
     eventually(lambda: "payload: traced" in file.read_text())
     broker.set("listeners.tcp.default.access_rules", '["deny 127.0.0.0/8"]')
-    with socket.create_connection(("127.0.0.1", port_of(broker, "tcp:default")), 15) as turned_away:
-        try:
-            assert turned_away.recv(1) == b""
-        except ConnectionResetError:
-            pass
+    assert_turned_away(port_of(broker, "tcp:default"))

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use crate::config::{self, Config, Listener, Problem, Problems};
-use crate::listeners::Board;
+use crate::listeners::{Board, Prepared};
 use serde_json::{Value, json};
 
 /// All listeners: `id`, `zone`, `listen_on`, `enable`, `running`, `acceptors`, and of those that run `current_connections`,
@@ -68,29 +68,31 @@ impl Console {
 
     /// Opens a listener that is configured.
     pub(super) fn start_listener(&self, id: &str) -> Result<Value, Problem> {
-        let loaded = self.lock();
-        let (name, listener) = find_listener(&loaded.config, id)?;
-        let prepared = self.board().prepare_start(name, listener)?;
-        self.bring(&loaded.config, &loaded.config, prepared)?;
+        self.switch_listener(id, Board::prepare_start)?;
         Ok(json!({ "started": id }))
     }
 
     /// Closes a listener and opens it again.
     pub(super) fn restart_listener(&self, id: &str) -> Result<Value, Problem> {
-        let loaded = self.lock();
-        let (name, listener) = find_listener(&loaded.config, id)?;
-        let prepared = self.board().prepare_restart(name, listener)?;
-        self.bring(&loaded.config, &loaded.config, prepared)?;
+        self.switch_listener(id, Board::prepare_restart)?;
         Ok(json!({ "restarted": id }))
     }
 
     /// Closes a listener; connections that it accepted stay.
     pub(super) fn stop_listener(&self, id: &str) -> Result<Value, Problem> {
-        let loaded = self.lock();
-        let (name, _) = find_listener(&loaded.config, id)?;
-        let prepared = self.board().prepare_stop(name)?;
-        self.bring(&loaded.config, &loaded.config, prepared)?;
+        self.switch_listener(id, |board, name, _| board.prepare_stop(name))?;
         Ok(json!({ "stopped": id }))
+    }
+
+    fn switch_listener(
+        &self,
+        id: &str,
+        prepare: impl FnOnce(&Board, &str, &Listener) -> Result<Prepared, Problem>,
+    ) -> Result<(), Problem> {
+        let loaded = self.lock();
+        let (name, listener) = find_listener(&loaded.config, id)?;
+        let prepared = prepare(&self.board(), name, listener)?;
+        self.bring(&loaded.config, &loaded.config, prepared)
     }
 }
 

@@ -58,6 +58,11 @@ pub struct QueueSettings {
 }
 
 impl QueueSettings {
+    /// Those of a queue that somebody consumes and nobody has declared.
+    pub(crate) fn undeclared() -> Self {
+        Self { enable: false, ..Self::default() }
+    }
+
     /// True if the queue takes messages.
     #[must_use]
     pub fn is_declared(&self) -> bool {

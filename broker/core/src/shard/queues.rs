@@ -82,8 +82,7 @@ impl Queues {
     /// The queue of this name; one that is not declared is made if there is none.
     fn named(&mut self, name: &str) -> &mut MessageQueue {
         let at = self.list.iter().position(|queue| *queue.name == *name).unwrap_or_else(|| {
-            let undeclared = QueueSettings { enable: false, ..QueueSettings::default() };
-            self.list.push(MessageQueue::new(self.next_id, name, undeclared));
+            self.list.push(MessageQueue::new(self.next_id, name, QueueSettings::undeclared()));
             self.next_id += 1;
             self.list.len() - 1
         });
@@ -138,7 +137,7 @@ impl Shard {
     /// Makes the queues at home here what the settings say.
     pub(super) fn declare_queues(&mut self) {
         let settings = Rc::clone(&self.hub.settings);
-        let undeclared = QueueSettings { enable: false, ..QueueSettings::default() };
+        let undeclared = QueueSettings::undeclared();
         let known = self.queues.list.iter().map(|queue| queue.name.clone());
         let known: Vec<_> = known.filter(|name| !settings.queues.contains_key(name)).collect();
         let wanted = settings.queues.iter().map(|(name, wanted)| (&**name, wanted));

@@ -4,7 +4,7 @@
 
 use super::error::{Origin, Problem, Problems};
 use super::hocon::{self, Node, Object, Value};
-use super::keys::{Found, KEYS, NAME, Target, find};
+use super::keys::{Found, NAME, Target, find, keys};
 use super::kind::Kind;
 use super::listeners::names_listener;
 use super::skipped::Skipped;
@@ -314,7 +314,7 @@ impl Loader {
                     [root, zone, ..] if root == zones::ROOT => {
                         zones::zonal_keys().map(|key| format!("{root}.{zone}.{key}")).collect()
                     }
-                    _ => KEYS.iter().map(|key| key.path.replace(NAME, name)).collect(),
+                    _ => keys().map(|key| key.path.replace(NAME, name)).collect(),
                 };
                 let near = suggest::nearest(&full, candidates.iter().map(String::as_str));
                 let help = near.map(|near| format!("did you mean {near}?"));
@@ -378,7 +378,7 @@ fn keys_within(group: &[String]) -> Vec<&'static str> {
         [root, _, below @ ..] if root == zones::ROOT => return elements_after(below, zones::zonal_keys()),
         _ => {}
     }
-    elements_after(group, KEYS.iter().map(|key| key.path))
+    elements_after(group, keys().map(|key| key.path))
 }
 
 fn elements_after(group: &[String], paths: impl Iterator<Item = &'static str>) -> Vec<&'static str> {

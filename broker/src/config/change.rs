@@ -189,7 +189,7 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::config::keys::{KEYS, Target};
+    use crate::config::keys::{Target, keys};
     use crate::scratch::Dir;
 
     fn layers(dir: &Dir) -> Layers {
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_can_change_lies_where_changes_are_brought() {
-        for key in KEYS.iter().filter(|key| at_run_time(key.path)) {
+        for key in keys().filter(|key| at_run_time(key.path)) {
             for text in ["true", "false", "1", "2", "1m", "highest", "random", "error", "x"] {
                 let mut config = Config::default();
                 if key.kind.parse_into(text, &mut Target { config: &mut config, name: "" }).is_ok() {

@@ -1,6 +1,6 @@
 //! The reference page of all settings, made from the table of keys.
 
-use super::keys::KEYS;
+use super::keys::keys;
 
 const HEAD: &str = "\
 # Configuration
@@ -51,7 +51,7 @@ const COLUMNS: usize = 120;
 pub(crate) fn reference_page() -> String {
     let mut page = HEAD.to_owned();
     let mut group = "";
-    for key in KEYS {
+    for key in keys() {
         let root = key.path.split('.').next().unwrap_or(key.path);
         if root != group {
             group = root;

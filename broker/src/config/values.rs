@@ -1,7 +1,7 @@
 //! The effective value of every key and where it came from, for `print-config` and `ctl conf show`.
 
 use super::error::Origin;
-use super::keys::{KEYS, NAME};
+use super::keys::{NAME, keys};
 use super::kind::Kind;
 use super::{Config, zones};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub(super) fn rows(config: &Config, given: &GivenByKey) -> Vec<Row> {
         true => groups.keys().map(|group| &**group).collect(),
         false => vec![""],
     };
-    let named = KEYS.iter().flat_map(|key| names(key.path).into_iter().map(move |name| (key, name)));
+    let named = keys().flat_map(|key| names(key.path).into_iter().map(move |name| (key, name)));
     let mut rows: Vec<(&str, Row)> = named
         .map(|(key, name)| {
             let path = key.path.replace(NAME, name);

@@ -7,7 +7,7 @@
 use super::apply::{Loader, Strictness};
 use super::error::Origin;
 use super::hocon::Node;
-use super::keys::KEYS;
+use super::keys::keys;
 use super::values::Given;
 use super::{Config, Listener};
 use ringmq_core::settings::Settings;
@@ -32,7 +32,7 @@ pub(super) fn is_zonal(key: &str) -> bool {
 
 /// The keys that zones can have.
 pub(super) fn zonal_keys() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|key| key.path).filter(|path| is_zonal(path))
+    keys().map(|key| key.path).filter(|path| is_zonal(path))
 }
 
 /// What a key means whatever its zone: `mqtt.max_inflight` for `zones.z.mqtt.max_inflight`.

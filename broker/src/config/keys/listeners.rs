@@ -1,0 +1,107 @@
+//! Keys of the listeners.
+
+use super::{DAY, Key, SECOND, fit, key};
+use crate::config::kind::Kind;
+use crate::config::listeners::{ACCESS_RULES_MAX, add_access_rules};
+
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "listeners.tcp.<name>.enable",
+        "true",
+        Kind::Bool(|t, on| t.listener().enable = on),
+        "Whether this listener is started.",
+    ),
+    key(
+        "listeners.tcp.<name>.bind",
+        "0.0.0.0:1883",
+        Kind::Address(|t, address| t.listener().bind = address),
+        "Where to listen. Port 0 lets the system choose; the banner shows the choice. A listener named `default` \
+         exists without being configured.",
+    ),
+    key(
+        "listeners.tcp.<name>.tcp_options.backlog",
+        "1024",
+        Kind::Integer { min: 1, max: 65_535, words: &[], set: |t, n| t.listener().backlog = fit(n) },
+        "Connections that may wait to be accepted, for each shard. The system caps it at `net.core.somaxconn`.",
+    ),
+    key(
+        "listeners.tcp.<name>.tcp_options.send_timeout",
+        "15s",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.listener().send_timeout = span },
+        "A client of this listener that takes no byte for this long is disconnected.",
+    ),
+    key(
+        "listeners.tcp.<name>.max_conn_rate_per_ip",
+        "infinity",
+        Kind::Rate(|t, rate| t.listener().max_conn_rate_per_ip = rate),
+        "Connections a second that one address may open at this listener, for each shard.",
+    ),
+    key(
+        "listeners.tcp.<name>.zone",
+        "default",
+        Kind::Text(|t, zone| zone.clone_into(&mut t.listener().zone)),
+        "The zone whose settings hold for the clients of this listener: `zones.<name>`, or `default`.",
+    ),
+    key(
+        "listeners.tcp.<name>.max_connections",
+        "infinity",
+        Kind::Integer {
+            min: 1,
+            max: u32::MAX as u64,
+            words: &[("infinity", 0)],
+            set: |t, n| t.listener().max_connections = n,
+        },
+        "Connections of this listener at a time, over all shards. One more is closed at once.",
+    ),
+    key(
+        "listeners.tcp.<name>.max_conn_rate",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.listener().conn_rate.rate = rate },
+        "Connections that this listener accepts, over all shards. More wait in the system's backlog.",
+    ),
+    key(
+        "listeners.tcp.<name>.max_conn_burst",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.listener().conn_rate.burst = rate },
+        "Connections on top of `max_conn_rate`, for example 1000/1m: at most 1000 in a minute. `infinity` is none.",
+    ),
+    key(
+        "listeners.tcp.<name>.messages_rate",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.listener().limits.messages.rate = rate },
+        "Messages that one client of this listener may publish, in the place of `mqtt.limiter.messages_rate`. \
+         `ringmq.limit_action` says what becomes of more.",
+    ),
+    key(
+        "listeners.tcp.<name>.messages_burst",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.listener().limits.messages.burst = rate },
+        "Messages on top of `messages_rate`. `infinity` is none.",
+    ),
+    key(
+        "listeners.tcp.<name>.bytes_rate",
+        "infinity",
+        Kind::Budget { bytes: true, set: |t, rate| t.listener().limits.bytes.rate = rate },
+        "Bytes of topics, properties and payloads that one client of this listener may publish, in the place of \
+         `mqtt.limiter.bytes_rate`.",
+    ),
+    key(
+        "listeners.tcp.<name>.bytes_burst",
+        "infinity",
+        Kind::Budget { bytes: true, set: |t, rate| t.listener().limits.bytes.burst = rate },
+        "Bytes on top of `bytes_rate`. `infinity` is none.",
+    ),
+    key(
+        "listeners.tcp.<name>.access_rules",
+        "[]",
+        Kind::Texts {
+            example: "[\"allow 10.0.0.0/8\", \"deny all\"]",
+            max: ACCESS_RULES_MAX,
+            clear: |t| t.listener().access_rules.clear(),
+            push: |t, text| add_access_rules(&mut t.listener().access_rules, text),
+        },
+        "Who may connect, by address: `allow` or `deny` and an address, a network, or `all`. The first rule that matches \
+         decides; without one, everybody may. Others are closed at once. A text may hold several rules, with commas \
+         between them.",
+    ),
+];

@@ -1,0 +1,34 @@
+//! Names of the strategies of shared subscriptions.
+
+use ringmq_core::settings::ShareStrategy;
+
+pub(super) const STRATEGIES: [(&str, ShareStrategy); 7] = [
+    ("random", ShareStrategy::Random),
+    ("round_robin", ShareStrategy::RoundRobin),
+    ("round_robin_per_group", ShareStrategy::RoundRobinPerGroup),
+    ("sticky", ShareStrategy::Sticky),
+    ("local", ShareStrategy::Local),
+    ("hash_topic", ShareStrategy::HashTopic),
+    ("hash_clientid", ShareStrategy::HashClientId),
+];
+
+pub(super) const STRATEGY_NAMES: [&str; STRATEGIES.len()] = {
+    let mut names = [""; STRATEGIES.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = STRATEGIES[i].0;
+        i += 1;
+    }
+    names
+};
+
+/// `default` and the strategies.
+pub(super) const GROUP_STRATEGY_NAMES: [&str; STRATEGIES.len() + 1] = {
+    let mut names = ["default"; STRATEGIES.len() + 1];
+    let mut i = 0;
+    while i < STRATEGIES.len() {
+        names[i + 1] = STRATEGIES[i].0;
+        i += 1;
+    }
+    names
+};

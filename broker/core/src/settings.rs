@@ -245,6 +245,9 @@ pub struct Settings {
     pub conn_congestion: ConnCongestion,
     /// `slow_subs`.
     pub slow_subs: SlowSubs,
+    /// `sysmon.vm.long_schedule`: how late a shard is for its appointment of the second when that is counted; `None` is
+    /// never.
+    pub long_schedule: Option<Duration>,
     /// `retainer.max_payload_size`, bytes: larger messages are routed but not retained.
     pub retainer_max_payload_size: u32,
     /// `retainer.backend.max_retained_messages` per shard; 0 is unlimited.
@@ -367,6 +370,7 @@ impl Default for Settings {
             overload: OverloadProtection::default(),
             conn_congestion: ConnCongestion::default(),
             slow_subs: SlowSubs::default(),
+            long_schedule: Some(Duration::from_millis(240)),
             retainer_max_payload_size: 1024 * 1024,
             retainer_max_messages: 0,
             retainer_stop_publish_clear_msg: false,

@@ -20,7 +20,10 @@ impl Hub {
             waits.then(|| delivery.land(at))
         });
         let Some(done) = done else {
-            self.counters.puback_missed += 1;
+            match self.waits_for_something_else(from, packet_id) {
+                true => self.counters.puback_inuse += 1,
+                false => self.counters.puback_missed += 1,
+            }
             return;
         };
         if let Some(outgoing) = done.outgoing() {
@@ -44,23 +47,39 @@ impl Hub {
             match &delivery.window[at].stage {
                 Stage::Published(held) if held.qos != QoS::ExactlyOnce => None,
                 Stage::Published(_) if reason.is_error() => {
+                    self.counters.messages_acked += 1;
                     delivery.land(at);
                     Some(true)
                 }
-                _ => {
+                Stage::Published(_) => {
+                    self.counters.messages_acked += 1;
+                    delivery.release_to_client(at, self.now_ms);
+                    Some(false)
+                }
+                // A repetition.
+                Stage::Released => {
+                    self.counters.pubrec_inuse += 1;
                     delivery.release_to_client(at, self.now_ms);
                     Some(false)
                 }
             }
         });
         match known {
-            Some(true) => self.window_opened(from, fx),
+            Some(true) => {
+                self.packets.leave_unanswered();
+                self.window_opened(from, fx);
+            }
             Some(false) => {
                 encode_ack(fx.outbox.buffer(conn), PacketType::PubRel, version, packet_id, ReasonCode::SUCCESS);
             }
             None => {
-                self.counters.pubrec_missed += 1;
-                if !reason.is_error() {
+                match self.waits_for_something_else(from, packet_id) {
+                    true => self.counters.pubrec_inuse += 1,
+                    false => self.counters.pubrec_missed += 1,
+                }
+                if reason.is_error() {
+                    self.packets.leave_unanswered();
+                } else {
                     let reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
                     encode_ack(fx.outbox.buffer(conn), PacketType::PubRel, version, packet_id, reason);
                 }
@@ -76,11 +95,20 @@ impl Hub {
             matches!(delivery.window[at].stage, Stage::Released).then(|| delivery.land(at))
         });
         if done.is_none() {
-            self.counters.pubcomp_missed += 1;
+            match self.waits_for_something_else(from, packet_id) {
+                true => self.counters.pubcomp_inuse += 1,
+                false => self.counters.pubcomp_missed += 1,
+            }
             return;
         }
-        self.counters.messages_acked += 1;
         self.window_opened(from, fx);
+    }
+
+    /// True if a message has this identifier, for which another acknowledgement is due.
+    #[cold]
+    fn waits_for_something_else(&self, from: u32, packet_id: u16) -> bool {
+        let delivery = self.sessions.get(from).and_then(|held| held.delivery.as_ref());
+        delivery.is_some_and(|delivery| delivery.position(packet_id).is_some())
     }
 
     #[inline]

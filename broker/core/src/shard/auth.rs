@@ -32,9 +32,13 @@ impl Shard {
                 self.shut(conn, fx);
                 Flow::Ended
             }
-            Ok(_) => self.refuse_connect(conn, Version::V5, ReasonCode::PROTOCOL_ERROR, fx),
+            Ok(_) => {
+                self.hub.packets.fail(frame.first);
+                self.refuse_connect(conn, Version::V5, ReasonCode::PROTOCOL_ERROR, fx)
+            }
             Err(error) => {
                 self.count_refused(error);
+                self.hub.packets.fail(frame.first);
                 self.refuse_connect(conn, Version::V5, error.reason, fx)
             }
         }
@@ -84,6 +88,7 @@ impl Shard {
             user_properties: UserProperties::NONE,
         };
         if answer.encode_within(limit, fx.outbox.buffer(conn)) {
+            self.hub.counters.auth_sent += 1;
             Flow::Continue
         } else {
             self.refuse(session, ReasonCode::PACKET_TOO_LARGE, fx)

@@ -39,6 +39,7 @@ impl Shard {
     ) -> Flow {
         if frame.packet_type() != Some(PacketType::Connect) {
             self.hub.counters.packets_protocol_error += 1;
+            self.hub.packets.fail(frame.first);
             self.tell_of_refused(conn, ReasonCode::PROTOCOL_ERROR);
             self.shut(conn, fx);
             return Flow::Ended;
@@ -96,6 +97,7 @@ impl Shard {
             return self.refuse_connect(conn, connect.version, ReasonCode::SERVER_BUSY, fx);
         }
         let Some(method) = connect.properties.authentication_method else {
+            self.hub.counters.client_auth_anonymous += 1;
             return self.accept(conn, connect, &client_id, &[], fx);
         };
         let Some(method) = self.auth_methods.iter().find(|known| known.name() == method) else {
@@ -126,7 +128,10 @@ impl Shard {
         let connect = Connect::decode(&body).expect("was decoded when it came");
         let mut reply = Vec::new();
         match waiting.exchange.step(data, &mut reply) {
-            AuthStep::Done => self.accept(conn, &connect, &waiting.client_id, &reply, fx),
+            AuthStep::Done => {
+                self.hub.counters.authentication_success += 1;
+                self.accept(conn, &connect, &waiting.client_id, &reply, fx)
+            }
             // [MQTT-4.12.0-4]
             AuthStep::Refuse(reason) => self.refuse_connect(conn, connect.version, reason, fx),
             AuthStep::Continue => {
@@ -143,6 +148,7 @@ impl Shard {
                     self.shut(conn, fx);
                     return Flow::Ended;
                 }
+                self.hub.counters.auth_sent += 1;
                 waiting.connect = body;
                 self.conns.get_mut(conn).expect("open").phase = Phase::Authenticating(Box::new(waiting));
                 Flow::Continue
@@ -202,6 +208,7 @@ impl Shard {
             self.wheel.cancel(timer);
         }
         self.hub.counters.client_handed_over += 1;
+        self.hub.packets.pass_on(PacketType::Connect.first());
         fx.commands.push(Command::HandOff { conn, to, bytes });
     }
 
@@ -221,6 +228,7 @@ impl Shard {
         if applicable {
             let connack = ConnAck { session_present: false, reason, properties: ConnAckProperties::default() };
             connack.encode(version, fx.outbox.buffer(conn));
+            self.hub.counters.connack_error += 1;
         }
         self.shut(conn, fx);
         Flow::Ended

@@ -6,6 +6,7 @@
 use super::back_pressure::{Notice, queue_holding_back};
 use super::frames::Frames;
 use super::overfull::{Cause, has_too_much};
+use super::packets::Packets;
 use super::profiles::Profiles;
 use super::retain::slice_len;
 use super::slow_subs::SlowSubs;
@@ -35,6 +36,7 @@ pub(super) struct Hub {
     /// What holds for clients.
     pub(super) profiles: Profiles,
     pub(super) counters: Counters,
+    pub(super) packets: Packets,
     pub(super) now_ms: u64,
     /// Topics whose messages are counted, if there are any.
     pub(super) topic_metrics: Option<Box<TopicMetrics>>,
@@ -333,6 +335,7 @@ impl Hub {
         let released = |flight: &&mut Flight| matches!(flight.stage, Stage::Released) && flight.sent_ms <= sent_ms;
         for flight in delivery.window.iter_mut().filter(released) {
             flight.sent_ms = self.now_ms;
+            self.packets.repeat_pubrel();
             let buffer = fx.outbox.buffer(conn);
             encode_ack(buffer, PacketType::PubRel, session.version, flight.packet_id, ReasonCode::SUCCESS);
         }

@@ -116,7 +116,7 @@ impl Shard {
 
     /// Handles one packet. `whole` is the packet with its header, `after` what was received behind it.
     fn packet(&mut self, conn: ConnId, frame: Frame<'_>, whole: &[u8], after: &[u8], fx: &mut Effects) -> Flow {
-        self.hub.counters.packets_received += 1;
+        self.hub.packets.receive(frame.first);
         if self.hub.traces.is_some() {
             self.trace_received(conn, frame);
         }
@@ -147,6 +147,7 @@ impl Shard {
             Ok(packet) => self.control_packet(session, conn, version, &packet, fx),
             Err(error) => {
                 self.count_refused(error);
+                self.hub.packets.fail(frame.first);
                 self.end(session, End::Refused(error.reason), fx);
                 Flow::Ended
             }
@@ -190,7 +191,10 @@ impl Shard {
             Packet::PubComp(ack) => self.hub.completed(session, ack.packet_id, fx),
             Packet::PubRel(ack) => self.released(session, conn, version, ack.packet_id, fx),
             // [MQTT-3.12.4-1] [MQTT3-3.12.4-1]
-            Packet::PingReq => encode_pingresp(fx.outbox.buffer(conn)),
+            Packet::PingReq => {
+                encode_pingresp(fx.outbox.buffer(conn));
+                self.hub.counters.pingresp_sent += 1;
+            }
             Packet::Subscribe(subscribe) => return self.subscribe(session, conn, *subscribe, fx),
             Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(session, conn, *unsubscribe, fx),
             Packet::Disconnect(disconnect) => return self.goodbye(session, *disconnect, fx),

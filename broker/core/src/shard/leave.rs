@@ -109,7 +109,8 @@ impl Shard {
             // [MQTT-3.14.2-1] [MQTT-3.14.2-3] [MQTT-4.13.2-1]; nothing follows it [MQTT-3.14.4-1] [MQTT-3.14.4-2].
             // Without a Session Expiry Interval [MQTT-3.14.2-2].
             let farewell = Disconnect::with_reason(reason);
-            let _fits = farewell.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn));
+            let fits = farewell.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn));
+            self.hub.counters.disconnect_sent += u64::from(fits);
         }
         let closed = self.conns.close(conn);
         let paused = closed.as_ref().is_some_and(|closed| closed.pauses.any());
@@ -183,6 +184,7 @@ impl Shard {
             None => Self::default_expiry_ms(self.hub.profiles.of(held.listener), now_ms),
         };
         let passing = Publication { expires_ms: expiry_ms, ..message.view() };
+        self.hub.counters.messages_will += 1;
         if self.is_special(passing.topic) {
             self.take_in_special(&passing, session, None, fx);
         } else {

@@ -7,6 +7,7 @@
 //! `exclusive` subscriptions of one session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
 //! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
 //! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet;
+//! `packets` counts packets by type;
 //! `pressure` holds up publishers, `back_pressure` those that feed a full queue; `limits` those that publish too much, `overfull` ends those that hold too much,
 //! `overload` looks whether the shard keeps up, `profiles` says what holds for clients of which listener; `tick` is time.
 //! What operators want to know is noted in passing: `flapping`, `congestion`, `topic_metrics`, `slow_subs`.
@@ -36,6 +37,7 @@ mod mesh;
 mod observe;
 mod overfull;
 mod overload;
+mod packets;
 mod pressure;
 mod profiles;
 mod publish;
@@ -83,6 +85,7 @@ use frames::Frames;
 use hashbrown::{HashMap, HashTable};
 use hub::Hub;
 use overload::Load;
+use packets::Packets;
 use pressure::Pressure;
 use profiles::Profiles;
 use queues::Queues;
@@ -203,6 +206,7 @@ impl Shard {
                 settings,
                 profiles,
                 counters: Counters::default(),
+                packets: Packets::default(),
                 now_ms: 0,
                 topic_metrics: None,
                 slow_subs: SlowSubs::default(),
@@ -269,6 +273,24 @@ impl Shard {
         counters.messages_sent = sent;
         counters.messages_received =
             counters.messages_qos0_received + counters.messages_qos1_received + counters.messages_qos2_received;
+        // All that was delayed and does not wait any more was published.
+        let undelayed = counters.messages_delayed - counters.delayed;
+        counters.messages_publish =
+            counters.messages_received - counters.messages_dropped_limited + counters.messages_will + undelayed;
+        counters.messages_delivered = sent;
+        counters.messages_dropped = counters.messages_dropped_no_subscribers
+            + counters.messages_dropped_await_pubrel_timeout
+            + counters.messages_dropped_limited;
+        counters.delivery_dropped = counters.delivery_dropped_no_local
+            + counters.delivery_dropped_queue_full
+            + counters.delivery_dropped_qos0_msg
+            + counters.delivery_dropped_expired
+            + counters.delivery_dropped_too_large
+            + counters.delivery_dropped_session_gone;
+        counters.authentication_success_anonymous = counters.client_auth_anonymous;
+        // Until here, those who were authenticated.
+        counters.authentication_success += counters.client_auth_anonymous;
+        self.hub.packets.count(&mut counters);
         counters
     }
 

@@ -105,7 +105,10 @@ impl Shard {
         let fed = self.pressure.fed;
         match self.pressure.held_up.iter_mut().find(|(held, _)| *held == conn) {
             Some((_, targets)) => *targets |= fed,
-            None => self.pressure.held_up.push((conn, fed)),
+            None => {
+                self.hub.counters.client_held_up += 1;
+                self.pressure.held_up.push((conn, fed));
+            }
         }
         self.pressure.check_ms.get_or_insert(self.hub.now_ms + CHECK_INTERVAL_MS);
         self.pause(conn, Pauses::HELD_UP, fx);

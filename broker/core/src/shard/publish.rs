@@ -44,11 +44,13 @@ impl Shard {
             Err(error) => {
                 let error = *error;
                 self.count_refused(error);
+                self.hub.packets.fail(frame.first);
                 self.end(session, End::Refused(error.reason), fx);
                 return Flow::Ended;
             }
         };
         if let Err(reason) = Self::check_publish(publish, self.hub.profiles.of(listener)) {
+            self.hub.packets.fail(frame.first);
             return self.refuse(session, reason, fx);
         }
         let Some(alias) = publish.properties.topic_alias else {
@@ -59,7 +61,10 @@ impl Shard {
         topic.clear();
         let flow = match self.resolve_alias(session, alias, publish.topic, &mut topic) {
             Ok(()) => self.publish_to(session, conn, version, publish, &topic, fx),
-            Err(reason) => self.refuse(session, reason, fx),
+            Err(reason) => {
+                self.hub.packets.fail(frame.first);
+                self.refuse(session, reason, fx)
+            }
         };
         self.topic_scratch = topic;
         flow
@@ -194,6 +199,9 @@ impl Shard {
     /// in version 5 [MQTT-4.3.3-9]; before that there is none, so it goes on as usual.
     fn leave_out(&mut self, session: u32, version: Version, publish: &Publish<'_>) -> TakenIn {
         self.pressure.begin_message();
+        if publish.qos != QoS::AtMostOnce {
+            self.hub.packets.fail(PacketType::Publish.first());
+        }
         if publish.qos == QoS::ExactlyOnce && version.is_v5() {
             let held = self.hub.sessions.get_mut(session).expect("live session");
             held.delivery_mut().release(publish.packet_id);
@@ -219,6 +227,9 @@ impl Shard {
             self.hub.counters.publish_inuse += 1;
             // A repetition is acknowledged again; a new message under an identifier in use is told so, as EMQX does.
             let reason = if publish.dup { ReasonCode::SUCCESS } else { ReasonCode::PACKET_IDENTIFIER_IN_USE };
+            if reason.is_error() {
+                self.hub.packets.fail(PacketType::Publish.first());
+            }
             self.acknowledge(session, conn, version, PacketType::PubRec, publish.packet_id, reason, None, fx);
             return Some(Flow::Continue);
         }
@@ -292,6 +303,7 @@ impl Shard {
             encode_ack(fx.outbox.buffer(conn), packet_type, version, packet_id, reason);
             return;
         }
+        self.hub.packets.hold(packet_type);
         let ready = ticket.is_none();
         let ticket = ticket.unwrap_or(0);
         held.extra_mut().held_acks.push_back(HeldAck { ticket, packet_type, packet_id, reason, ready });
@@ -309,6 +321,7 @@ impl Shard {
                 traces.mark_next(to.session, conn, fx);
             }
             encode_ack(fx.outbox.buffer(conn), ack.packet_type, held.version, ack.packet_id, ack.reason);
+            self.hub.packets.send_held(ack.packet_type);
         }
     }
 }

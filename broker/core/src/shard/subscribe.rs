@@ -12,7 +12,8 @@ use crate::topics::{SubOptions, Subscriber, filter};
 use alloc::string::String;
 use alloc::vec::Vec;
 use ringmq_wire::{
-    AckProperties, ReasonCode, RetainHandling, SubAck, Subscribe, SubscribeOptions, UnsubAck, Unsubscribe, Version,
+    AckProperties, PacketType, ReasonCode, RetainHandling, SubAck, Subscribe, SubscribeOptions, UnsubAck, Unsubscribe,
+    Version,
 };
 
 /// Replays of retained messages that may wait for one session; a subscription that would need more is refused.
@@ -40,6 +41,7 @@ impl Shard {
         if subscribe.filter_count > usize::from(settings.max_topic_filters)
             || subscribe.user_properties.len() > usize::from(settings.max_user_properties)
         {
+            self.hub.packets.fail(PacketType::Subscribe.first());
             return self.refuse(session, ReasonCode::QUOTA_EXCEEDED, fx);
         }
         let (packet_id, subscription_id) = (subscribe.packet_id, subscribe.subscription_id.unwrap_or(0));
@@ -84,11 +86,13 @@ impl Shard {
                 }
                 // [MQTT-3.8.3-4]
                 Err(ReasonCode::PROTOCOL_ERROR) if answer == Answer::SubAck => {
+                    self.hub.packets.fail(PacketType::Subscribe.first());
                     return self.refuse(session, ReasonCode::PROTOCOL_ERROR, fx);
                 }
                 Err(reason) => codes.push(reason.0),
             }
         }
+        self.hub.counters.client_subscribe += 1;
         let generation = self.hub.sessions.generation(session).expect("live session");
         let mut ready = Vec::new();
         for (filter, options) in replays {
@@ -271,8 +275,13 @@ impl Shard {
     fn send_suback(&mut self, session: u32, conn: ConnId, packet_id: u16, codes: &[u8], fx: &mut Effects) {
         let held = self.hub.sessions.get(session).expect("live session");
         let suback = SubAck { packet_id, codes, properties: AckProperties::NONE };
-        if !suback.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn)) {
+        if suback.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn)) {
+            self.hub.counters.suback_sent += 1;
+        } else {
             self.hub.counters.delivery_dropped_too_large += 1;
+        }
+        if has_error(codes) {
+            self.hub.packets.fail(PacketType::Subscribe.first());
         }
     }
 
@@ -334,8 +343,10 @@ impl Shard {
         if unsubscribe.filter_count > usize::from(settings.max_topic_filters)
             || unsubscribe.user_properties.len() > usize::from(settings.max_user_properties)
         {
+            self.hub.packets.fail(PacketType::Unsubscribe.first());
             return self.refuse(session, ReasonCode::QUOTA_EXCEEDED, fx);
         }
+        self.hub.counters.client_unsubscribe += 1;
         let mut codes = Vec::with_capacity(unsubscribe.filter_count);
         let ticket = self.ticket();
         let mut waiting = 0;
@@ -364,8 +375,13 @@ impl Shard {
     fn send_unsuback(&mut self, session: u32, conn: ConnId, packet_id: u16, codes: &[u8], fx: &mut Effects) {
         let held = self.hub.sessions.get(session).expect("live session");
         let unsuback = UnsubAck { packet_id, codes, properties: AckProperties::NONE };
-        if !unsuback.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn)) {
+        if unsuback.encode_within(held.max_packet_size, held.version, fx.outbox.buffer(conn)) {
+            self.hub.counters.unsuback_sent += 1;
+        } else {
             self.hub.counters.delivery_dropped_too_large += 1;
+        }
+        if has_error(codes) {
+            self.hub.packets.fail(PacketType::Unsubscribe.first());
         }
     }
 
@@ -457,4 +473,9 @@ impl Shard {
             interest.withdraw(&filter);
         }
     }
+}
+
+/// True if some filter was refused.
+fn has_error(codes: &[u8]) -> bool {
+    codes.iter().any(|code| ReasonCode(*code).is_error())
 }

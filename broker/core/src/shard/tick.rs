@@ -39,8 +39,20 @@ impl Shard {
         self.continue_slices(fx);
         self.let_go(fx);
         if self.hub.now_ms >= self.next_second_ms {
+            self.note_lateness();
             self.next_second_ms = self.hub.now_ms + 1000;
             self.each_second();
+        }
+    }
+
+    /// Counts it if the appointment of this second was kept too late: the turn before was long, or the processor busy
+    /// with something else. What lies wholly between two appointments is not seen.
+    fn note_lateness(&mut self) {
+        // None was made before the first.
+        let late_ms = if self.next_second_ms == 0 { 0 } else { self.hub.now_ms - self.next_second_ms };
+        if self.hub.settings.long_schedule.is_some_and(|limit| u128::from(late_ms) >= limit.as_millis()) {
+            self.hub.counters.sysmon_long_schedule += 1;
+            self.hub.counters.sysmon_long_schedule_ms += late_ms;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Enhanced authentication, with a method made for the test.
 
 use super::harness::{World, connect_packet};
+use crate::counters::Counters;
 use crate::enhanced_auth::{AuthExchange, AuthMethod, AuthStep};
 use crate::settings::Settings;
 use alloc::boxed::Box;
@@ -75,6 +76,10 @@ fn an_exchange_leads_to_connack_and_can_be_repeated() {
     world.send(client, &auth(ReasonCode::CONTINUE_AUTHENTICATION, b"wrong"));
     assert_eq!(world.packets(client), ["DISCONNECT 87"]);
     assert!(!world.is_open(client));
+    let counted = [world.shard(0).counters(), world.shard(1).counters()];
+    let sum = |of: fn(&Counters) -> u64| counted.iter().map(of).sum::<u64>();
+    assert_eq!((sum(|c| c.auth_received), sum(|c| c.auth_sent)), (5, 4));
+    assert_eq!((sum(|c| c.authentication_success), sum(|c| c.authentication_success_anonymous)), (1, 0));
 }
 
 /// [MQTT-4.12.0-4] [MQTT-3.1.4-6]

@@ -18,6 +18,7 @@ mod limits;
 mod observe;
 mod overfull;
 mod overload;
+mod packets;
 mod profiles;
 mod queues;
 mod retained;

@@ -79,6 +79,13 @@ impl SharedCounters {
         Counters::NAMES.iter().position(|known| *known == name).map_or(0, |index| self.sum_of(index))
     }
 
+    /// One of the shards' counters, by shard; empty if there is none of this name.
+    pub(crate) fn by_shard(&self, name: &str) -> Vec<u64> {
+        let index = Counters::NAMES.iter().position(|known| *known == name);
+        let values = |index: usize| self.shards.iter().map(|shard| shard[index].load(Ordering::Relaxed)).collect();
+        index.map(values).unwrap_or_default()
+    }
+
     /// Takes note of how large the gauges are. To be called as often as the shards hand out copies.
     pub(crate) fn note_largest(&self) {
         for (index, largest) in self.largest.iter().enumerate() {
@@ -161,6 +168,7 @@ mod tests {
         let line = report.lines().find(|line| line.contains("messages.received")).expect("a line");
         assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["messages.received", "12", "5", "7"]);
         assert_eq!(report.lines().count(), 2, "{report}");
+        assert_eq!((shared.by_shard("messages.received"), shared.by_shard("nothing")), (vec![5, 7], vec![]));
         assert_eq!((shared.sum("messages.received"), shared.sum("messages.sent"), shared.sum("nothing")), (12, 0, 0));
     }
 

@@ -14,7 +14,7 @@ use crate::counters::{self, SharedCounters, is_gauge};
 use crate::listeners::{Board, Prepared};
 use crate::log::{self, LEVELS};
 use crate::rewrite::Rules;
-use crate::sysmon::SysmonOptions;
+use crate::sysmon::{Meter, SysmonOptions, Usage};
 use crate::trace::{Asked, Registry};
 use ringmq_core::control::Control as Request;
 use ringmq_core::machine::ShardId;
@@ -60,6 +60,7 @@ pub(crate) struct Console {
     bans: Bans,
     alarms: Alarms,
     topic_metrics: TopicMetrics,
+    usage: Mutex<Meter>,
     started: Instant,
     traces: Arc<Registry>,
 }
@@ -69,7 +70,8 @@ impl Console {
         let Parts { board, control, counters, bans, alarms, traces } = parts;
         let (loaded, board) = (Mutex::new(loaded), Mutex::new(board));
         let (topic_metrics, started) = (TopicMetrics::default(), Instant::now());
-        Self { layers, loaded, board, control, counters, facts, bans, alarms, topic_metrics, started, traces }
+        let usage = Mutex::new(Meter::new(started));
+        Self { layers, loaded, board, control, counters, facts, bans, alarms, topic_metrics, usage, started, traces }
     }
 
     /// What is wrong.
@@ -98,6 +100,24 @@ impl Console {
     /// The sum of a counter of the shards, as they last published it.
     pub(super) fn counter(&self, name: &str) -> u64 {
         self.counters.sum(name)
+    }
+
+    /// The same of each shard.
+    pub(super) fn counter_by_shard(&self, name: &str) -> Vec<u64> {
+        self.counters.by_shard(name)
+    }
+
+    /// What of the machine is used; `None` if the system does not tell.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        // A panic ends the process.
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner).usage(Instant::now())
+    }
+
+    /// How connections have ended: type and name of the listener that they came by, the reason, and how many.
+    pub(crate) fn endings(&self) -> Vec<(String, String, u64)> {
+        let board = self.board();
+        let endings = board.directory().endings().into_iter();
+        endings.map(|((listener, reason), count)| (listener.to_owned(), reason, count)).collect()
     }
 
     /// The shards, as they can be asked.

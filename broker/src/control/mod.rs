@@ -15,6 +15,7 @@ pub(crate) mod protocol;
 mod queues;
 mod retainer;
 mod rewrite;
+mod run_time;
 mod slow_subs;
 pub(crate) mod socket;
 mod topic_metrics;
@@ -23,6 +24,7 @@ mod tree;
 pub(crate) use banned::Bans;
 pub(crate) use console::{Console, Facts, Parts};
 pub(crate) use lists::{Shards, receive};
+pub(crate) use run_time::RunTime;
 pub(crate) use socket::{ControlSocket, SocketFile};
 
 use crate::config::Problem;

@@ -7,6 +7,7 @@
 //! Absent: what is configured, and what a shard does with a connection.
 
 mod directory;
+mod endings;
 mod sockets;
 
 pub(crate) use directory::Directory;
@@ -40,7 +41,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     fn entry(&self) -> directory::Entry {
-        directory::Entry { id: format!("tcp:{}", self.name), port: self.local_addr.port() }
+        directory::Entry::new(format!("tcp:{}", self.name), self.local_addr.port())
     }
 }
 

@@ -3,6 +3,8 @@
 //! It answers GET and HEAD, one request a connection, and reads no body. Absent: TLS, authentication, and anything that
 //! changes the broker.
 
+#[cfg(test)]
+mod emqx_names;
 mod http;
 mod prometheus;
 
@@ -109,7 +111,13 @@ fn send(mut stream: &TcpStream, response: &Response, body: bool) -> io::Result<(
 fn answer(request: &Request, console: &Console) -> Response {
     match request.path.as_str() {
         "/api/v5/prometheus/stats" | "/metrics" => {
-            let text = prometheus::text(&console.counter_rows(), console.uptime());
+            let told = prometheus::Told {
+                rows: &console.counter_rows(),
+                endings: &console.endings(),
+                usage: console.usage(),
+                uptime: console.uptime(),
+            };
+            let text = prometheus::text(&told);
             Response { content_type: prometheus::CONTENT_TYPE, ..Response::text("200 OK", text) }
         }
         "/status" | "/api/v5/status" => status(request.query.as_deref() == Some("format=json"), console),

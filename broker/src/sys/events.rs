@@ -63,7 +63,11 @@ impl Observer for Events {
     }
 
     fn observe(&mut self, event: &Event<'_>) {
-        log::note_event(event, self.words.listeners.id(event.client.listener));
+        let listener = self.words.listeners.get(event.client.listener);
+        if let (What::Disconnected { reason }, Some(listener)) = (event.what, listener) {
+            listener.endings.count(reason);
+        }
+        log::note_event(event, listener.map(|listener| listener.id.as_str()));
     }
 
     fn traced(&mut self, rule: u32, traced: &Traced<'_>) {
@@ -185,7 +189,8 @@ mod tests {
 
     fn listeners() -> Directory {
         let listeners = Directory::new();
-        listeners.put(1, Entry { id: "tcp:more".to_owned(), port: 1883 });
+        listeners.put(0, Entry::new("tcp:default".to_owned(), 1882));
+        listeners.put(1, Entry::new("tcp:more".to_owned(), 1883));
         listeners
     }
 
@@ -212,6 +217,10 @@ mod tests {
         let what = What::Disconnected { reason: EndReason::Code(ReasonCode::PROTOCOL_ERROR) };
         let (topic, payload) = told(&events, &event(None, what));
         assert!(topic.ends_with("/disconnected"));
+        let mut events = events;
+        events.observe(&event(None, what));
+        let counted = events.words.listeners.endings().into_iter().next();
+        assert_eq!(counted, Some((("tcp:more", "protocol_error".to_owned()), 1)));
         assert_eq!(payload["reason"], "protocol_error");
         assert_eq!((&payload["disconnected_at"], &payload["username"]), (&json!(7123), &json!("undefined")));
     }

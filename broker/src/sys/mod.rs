@@ -4,7 +4,7 @@
 //! which routes it like any message. [`events`] is what is published when a client comes or goes: by the client's own
 //! shard, and only if somebody listens.
 //!
-//! Absent: alarms and warnings about the run time.
+//! Absent: alarms, and warnings about the run time, which are in `control`.
 
 mod events;
 mod heartbeat;

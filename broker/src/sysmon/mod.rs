@@ -1,8 +1,12 @@
-//! What the operating system says of this machine and this process (EMQX's `sysmon.os`), measured now and then.
+//! What the operating system says of this machine and this process (EMQX's `sysmon.os`), measured now and then, and what
+//! of it is used when somebody asks. Which warnings about the run time are told (`sysmon.vm`) is among the options.
 //!
 //! Absent: limits of control groups: in a container the figures are the host's.
 
 mod proc;
+mod usage;
+
+pub(crate) use usage::{Meter, Usage};
 
 use crate::sysmon::proc::{CpuTimes, Memory};
 use std::fs;
@@ -23,6 +27,10 @@ pub(crate) struct SysmonOptions {
     pub(crate) sysmem_high_watermark: u8,
     /// `sysmon.os.procmem_high_watermark`.
     pub(crate) procmem_high_watermark: u8,
+    /// `sysmon.vm.busy_port`: whether connections that do not take what they are sent are told of.
+    pub(crate) busy_port: bool,
+    /// `sysmon.vm.busy_dist_port`: whether shards that others have too much for are told of.
+    pub(crate) busy_dist_port: bool,
 }
 
 impl Default for SysmonOptions {
@@ -34,6 +42,8 @@ impl Default for SysmonOptions {
             mem_check_interval: Some(Duration::from_secs(60)),
             sysmem_high_watermark: 70,
             procmem_high_watermark: 5,
+            busy_port: true,
+            busy_dist_port: true,
         }
     }
 }

@@ -46,6 +46,16 @@ impl Memory {
         self.total.saturating_sub(self.available) as f64 * 100.0 / self.total as f64
     }
 
+    /// The machine's memory, bytes.
+    pub(super) fn total_bytes(self) -> u64 {
+        self.total * 1024
+    }
+
+    /// What is used of it, bytes.
+    pub(super) fn used_bytes(self) -> u64 {
+        self.total.saturating_sub(self.available) * 1024
+    }
+
     /// What this process uses of it, percent.
     pub(super) fn own_percent(self) -> f64 {
         self.own as f64 * 100.0 / self.total as f64
@@ -78,6 +88,7 @@ mod tests {
         let meminfo = "MemTotal:        8000 kB\nMemFree:  1 kB\nMemAvailable:    2000 kB\n";
         let memory = Memory::parse(meminfo, "Name:\tringmq\nVmRSS:\t    400 kB\n").expect("understood");
         assert_eq!((memory.used_percent(), memory.own_percent()), (75.0, 5.0));
+        assert_eq!((memory.total_bytes(), memory.used_bytes()), (8_192_000, 6_144_000));
         assert_eq!(Memory::parse("", ""), None);
         assert_eq!(Memory::parse("MemTotal: 0 kB\nMemAvailable: 0 kB", "VmRSS: 1 kB"), None);
     }

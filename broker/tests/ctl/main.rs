@@ -9,12 +9,15 @@ mod listeners;
 mod lists;
 mod log;
 mod monitoring;
+mod packets;
 mod queues;
+mod run_time;
 mod settings;
 mod slow_subs;
 mod sys_topics;
 mod topic_metrics;
 mod trace;
+mod wire;
 
 use broker::{Broker, program};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -41,6 +41,53 @@ fn counters_are_told_to_prometheus() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
 }
 
+/// The value of a gauge.
+fn gauge(page: &str, name: &str) -> f64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).expect(name);
+    line.parse().expect("a number")
+}
+
+#[test]
+fn the_machine_and_the_ends_of_connections_are_told_to_prometheus() {
+    let bind = "listeners.tcp.default.bind = \"127.0.0.1:0\"\nlisteners.tcp.inner.bind = \"127.0.0.1:0\"\n";
+    let broker = Broker::start_on("endings", &format!("{FILE}\n{bind}"), 2);
+    let mut normal = broker.client_at(broker.ports[0], "normal", &[]).0;
+    normal.write_all(&[0xE0, 0]).expect("sent");
+    drop(broker.client_at(broker.ports[0], "lost", &[]));
+    drop(broker.client_at(broker.ports[1], "lost too", &[]));
+    let _kicked = broker.client_at(broker.ports[1], "kicked", &[]);
+    broker.ctl(&["clients", "kick", "kicked"]);
+    let mut wrong = broker.client_at(broker.ports[1], "wrong", &[]).0;
+    wrong.write_all(&[0xD0, 0]).expect("sent");
+    let expected = [
+        ("default", "normal"),
+        ("default", "tcp_closed"),
+        ("inner", "kicked"),
+        ("inner", "protocol_error"),
+        ("inner", "tcp_closed"),
+    ];
+    let name = "emqx_client_disconnected_reason";
+    let expected = expected.map(|(listener, reason)| {
+        format!("{name}{{listener_type=\"tcp\",listener_name=\"{listener}\",reason=\"{reason}\"}} 1")
+    });
+    let by = Instant::now() + PATIENCE;
+    let mut page = get(&broker, "/metrics");
+    let found = |page: &str| {
+        let mut lines: Vec<String> = page.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    while found(&page) != expected {
+        assert!(Instant::now() < by, "{page}");
+        page = get(&broker, "/metrics");
+    }
+    let (used, idle) = (gauge(&page, "emqx_vm_cpu_use"), gauge(&page, "emqx_vm_cpu_idle"));
+    assert!((0.0..=100.0).contains(&used) && (used + idle - 100.0).abs() < 0.02, "{used} and {idle}");
+    let (used, total) = (gauge(&page, "emqx_vm_used_memory"), gauge(&page, "emqx_vm_total_memory"));
+    assert!(used > 0.0 && used < total, "{used} of {total}");
+    assert!(page.contains("\nemqx_cluster_nodes_running 1\n"), "{page}");
+}
+
 #[test]
 fn what_there_was_at_most_is_told_everywhere() {
     let file = format!("{FILE}\nsys_topics.sys_msg_interval = 1s\n");

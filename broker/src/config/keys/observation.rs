@@ -124,6 +124,28 @@ pub(super) const KEYS: &[Key] = &[
         "Share of the machine's memory that the broker uses above which `high_process_memory_usage` is active.",
     ),
     key(
+        "sysmon.vm.long_schedule",
+        "240ms",
+        Kind::DurationOrDisabled {
+            min: Duration::from_millis(10),
+            max: DAY,
+            set: |t, span| t.config.settings.long_schedule = span,
+        },
+        "How late a shard is for its appointment of the second when that is told as `long_schedule`.",
+    ),
+    key(
+        "sysmon.vm.busy_port",
+        "true",
+        Kind::Bool(|t, on| t.config.sysmon.busy_port = on),
+        "Whether connections that do not take what they are sent are told of as `busy_port`.",
+    ),
+    key(
+        "sysmon.vm.busy_dist_port",
+        "true",
+        Kind::Bool(|t, on| t.config.sysmon.busy_dist_port = on),
+        "Whether shards for which others have too much are told of as `busy_dist_port`.",
+    ),
+    key(
         "trace.payload_encode",
         "text",
         Kind::Choice {

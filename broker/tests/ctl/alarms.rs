@@ -5,7 +5,10 @@ use crate::broker::Broker;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Sends a packet of any length.
 fn send(stream: &mut TcpStream, head: u8, body: &[u8]) {
@@ -147,4 +150,87 @@ fn alarms_survive_a_restart_as_history_and_are_told_as_the_operator_wants() {
     assert_eq!(rows(&broker, "history").len(), 1, "the older one is forgotten");
     broker.restart();
     assert_eq!(rows(&broker, "history").len(), 1);
+}
+
+/// Has no alarm about memory, whatever the machine does, and looks every second.
+const CALM: &str =
+    "sysmon.os { mem_check_interval = 1s, sysmem_high_watermark = 100%, procmem_high_watermark = 100% }\n";
+
+/// Raises the alarm about the machine's memory and ends it; gives when it began.
+fn raise_and_end(broker: &Broker) -> String {
+    let name = Value::from("high_system_memory_usage");
+    broker.ctl(&["conf", "set", "sysmon.os.sysmem_high_watermark", "1%"]);
+    let row = wait_for(broker, "list", &name);
+    broker.ctl(&["conf", "set", "sysmon.os.sysmem_high_watermark", "100%"]);
+    let by = Instant::now() + PATIENCE;
+    while rows(broker, "list").iter().any(|active| active["name"] == name) {
+        assert!(Instant::now() < by, "it does not end");
+    }
+    row["activate_at"].as_str().expect("a time").to_owned()
+}
+
+#[test]
+fn only_the_latest_alarms_are_remembered_and_not_for_ever() {
+    let broker = Broker::start("alarm-bounds", &format!("{CALM}alarm.size_limit = 2\n"));
+    let begun: Vec<String> = (0..2).map(|_| raise_and_end(&broker)).collect();
+    let last_begun = Instant::now();
+    let begun = [begun, vec![raise_and_end(&broker)]].concat();
+    let kept: Vec<Value> = rows(&broker, "history").iter().map(|row| row["activate_at"].clone()).collect();
+    assert_eq!(kept, [begun[2].as_str(), begun[1].as_str()], "of {begun:?}");
+    broker.ctl(&["conf", "set", "alarm.validity_period", "3s"]);
+    let by = Instant::now() + PATIENCE;
+    while !rows(&broker, "history").is_empty() {
+        assert!(Instant::now() < by, "they stay");
+    }
+    assert!(last_begun.elapsed() >= Duration::from_secs(3), "{:?}", last_begun.elapsed());
+}
+
+/// Keeps processors busy as long as it lives: a twentieth of them or more.
+struct Busy {
+    done: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Busy {
+    fn start() -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let spin = || {
+            let done = Arc::clone(&done);
+            thread::spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        let count = thread::available_parallelism().map_or(1, |all| all.get().div_ceil(20));
+        let threads = (0..count).map(|_| spin()).collect();
+        Self { done, threads }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| thread.join().expect("no panic"));
+    }
+}
+
+#[test]
+fn busy_processors_raise_an_alarm_that_stays_above_the_low_watermark() {
+    let cpu = "sysmon.os { cpu_check_interval = 1s, cpu_high_watermark = 2%, cpu_low_watermark = 1% }\n";
+    let broker = Broker::start("alarm-cpu", &format!("{CALM}{cpu}"));
+    let name = Value::from("high_cpu_usage");
+    let _busy = Busy::start();
+    let row = wait_for(&broker, "list", &name);
+    let details = &row["details"];
+    assert_eq!((&details["high_watermark"], &details["low_watermark"]), (&"2%".into(), &"1%".into()));
+    let usage: f64 =
+        details["usage"].as_str().and_then(|usage| usage.strip_suffix('%')).expect("%").parse().expect("%");
+    assert!(usage > 2.0 && usage <= 100.0, "{row}");
+    broker.ctl(&["conf", "set", "sysmon.os.cpu_high_watermark", "100%"]);
+    // Memory is looked at as often: processors have been meanwhile.
+    raise_and_end(&broker);
+    assert!(rows(&broker, "list").iter().any(|active| active["name"] == name), "they are between the watermarks");
+    broker.ctl(&["conf", "set", "sysmon.os.cpu_low_watermark", "100%"]);
+    assert_ne!(wait_for(&broker, "history", &name)["deactivate_at"], "infinity");
 }

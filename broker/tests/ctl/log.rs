@@ -3,7 +3,7 @@
 use crate::PATIENCE;
 use crate::broker::{Broker, program, subscribe};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -109,6 +109,35 @@ fn a_large_file_is_put_aside() {
     }
     names.sort();
     assert_eq!(names, ["x.log", "x.log.1", "x.log.2"]);
+}
+
+/// Goes on with a file that is larger than any that is put aside by default, and takes no place on the disk.
+#[test]
+fn a_file_without_a_largest_size_is_never_put_aside() {
+    const GROWN_BYTES: u64 = 64 << 20;
+    for (size, expected) in [("infinity", &["x.log"][..]), ("50MB", &["x.log", "x.log.1"])] {
+        let file = format!(
+            "log {{ console.enable = false, file {{ enable = true, level = info, path = \"log/x.log\", \
+             rotation_size = {size} }} }}"
+        );
+        let mut broker = Broker::start(&format!("log-{size}"), &file);
+        let path = broker.dir.join("log/x.log");
+        std::fs::OpenOptions::new().write(true).open(&path).and_then(|log| log.set_len(GROWN_BYTES)).expect("grown");
+        broker.restart();
+        drop(broker.client("seen"));
+        broker.stop();
+        let found = std::fs::read_dir(broker.dir.join("log")).expect("a directory");
+        let mut names: Vec<_> = found.map(|entry| entry.expect("a file").file_name()).collect();
+        names.sort();
+        assert_eq!(names, expected, "{size}");
+        let mut log = std::fs::File::open(&path).expect("a file");
+        let length = log.metadata().expect("a file").len();
+        assert_eq!(length > GROWN_BYTES, size == "infinity", "{length} bytes");
+        log.seek(SeekFrom::Start(length.saturating_sub(8192))).expect("a file");
+        let mut end = String::new();
+        log.read_to_string(&mut end).expect("text");
+        assert!(end.contains("clientid: seen"), "{end}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod listeners;
 mod lists;
 mod log;
 mod monitoring;
+mod overload;
 mod packets;
 mod queues;
 mod run_time;

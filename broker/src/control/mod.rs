@@ -15,6 +15,8 @@ pub(crate) mod protocol;
 mod queues;
 mod retainer;
 mod rewrite;
+#[cfg(test)]
+mod rollback_tests;
 mod run_time;
 mod slow_subs;
 pub(crate) mod socket;

@@ -1,7 +1,7 @@
 //! What must hold for a cluster of shards whatever its clients send. The body of one fuzz target, also run over the seed
 //! corpus and over random bytes by the tests of `ringmq-sim`.
 
-use ringmq_core::settings::Settings;
+use ringmq_core::settings::{QueueFullPolicy, QueueSettings, Settings, TopicPolicy};
 use ringmq_sim::cluster::{Cluster, Link};
 use ringmq_wire::{Cut, MAX_PACKET_LEN, cut};
 use std::collections::BTreeMap;
@@ -16,9 +16,24 @@ const END_MS: u64 = 30_000;
 /// Bytes from one client to all others are copied as often as there are subscribers; this many are enough, bytes.
 const SENT_MAX: usize = 64 * 1024 * 1024;
 
-/// Limits small enough to be met by short inputs.
+/// A message queue with bounds as small.
+fn queue(topic_filter: &str, last_value: bool) -> QueueSettings {
+    QueueSettings {
+        topic_filter: topic_filter.into(),
+        last_value,
+        max_length: 6,
+        max_inflight: 2,
+        message_expiry: Some(Duration::from_secs(3)),
+        ..QueueSettings::default()
+    }
+}
+
+/// Limits small enough to be met by short inputs. `$q/q` holds messages and `$q/l` last values; publishers to `b/...` are
+/// held back by full queues.
 fn settings() -> Settings {
     Settings {
+        queues: [("q", queue("q/#", false)), ("l", queue("l/+", true))].map(|(name, of)| (Box::from(name), of)).into(),
+        queue_full_policies: vec![TopicPolicy { topic: "b/#".into(), policy: QueueFullPolicy::BackPressure }],
         max_packet_size: 2_000,
         max_inflight: 3,
         max_mqueue_len: 8,
@@ -78,6 +93,11 @@ pub fn shard(data: &[u8]) -> usize {
         assert_eq!(counters.connections, 0);
         assert_eq!(counters.client_connected, counters.client_disconnected);
         assert_eq!(counters.sessions, counters.session_created - counters.session_terminated);
+        assert_eq!(counters.connections_held_back, 0);
+        // With whoever a message of a queue was: it has expired by now.
+        assert_eq!(counters.queue_messages, 0);
+        let went = counters.messages_queue_settled + counters.messages_queue_replaced + counters.messages_queue_dropped;
+        assert_eq!(counters.messages_queue_received, went + counters.messages_queue_expired);
     }
     total
 }

@@ -514,6 +514,11 @@ mod tests {
                 Record::ExclusiveRelease { from: to, ticket, answer: session, topic: &topic },
                 Record::ExclusiveReleased { to, ticket },
                 Record::Congested { congested: retain },
+                Record::HoldBack { publisher: key, hold: retain },
+                Record::QueueJoin { target, ticket, epoch: session, queue: &topic, client_id: "c" },
+                Record::QueueLeave { from: to, queue: &topic },
+                Record::QueueGive { target, epoch: ticket, queue: session, seq: generation, passing },
+                Record::QueueTook { queue: session, seq: generation, back: retain },
             ];
             let mut batch = Vec::new();
             for record in &records {

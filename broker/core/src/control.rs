@@ -181,6 +181,8 @@ pub struct ClientFacts {
     pub peer: Option<SocketAddr>,
     /// The listener that its latest connection came by.
     pub listener: u16,
+    /// What stands before its topics, if anything does and it is connected.
+    pub mountpoint: Option<Box<str>>,
     /// The protocol's level: 3 for MQTT 3.1, 4 for 3.1.1, 5.
     pub protocol_level: u8,
     /// When it connected, or, without a connection, when that ended: milliseconds since 1970.

@@ -2,9 +2,11 @@
 //!
 //! Plain values, already checked; parsing files and command lines is the binary's work. Every field names its EMQX key.
 
+mod mountpoint;
 mod queue_full;
 mod queues;
 
+pub use mountpoint::{MOUNTPOINT_BYTES_MAX, Mountpoint, MountpointError};
 pub use queue_full::{BackPressure, QueueFullPolicy, TopicPolicy};
 pub use queues::{QUEUES_MAX, QueueDispatch, QueueKey, QueueSettings};
 
@@ -256,6 +258,8 @@ pub struct Settings {
     pub retainer_stop_publish_clear_msg: bool,
     /// `listeners.tcp.<name>.tcp_options.send_timeout`: a client that takes no byte for this long is closed.
     pub send_timeout: Duration,
+    /// `listeners.tcp.<name>.mountpoint`: what stands before the topics of a client.
+    pub mountpoint: Option<Mountpoint>,
     /// `listeners.tcp.<name>.max_conn_rate_per_ip`, connections per second, listener and shard from one address; 0 is
     /// unlimited.
     pub max_conn_rate_per_ip: u32,
@@ -375,6 +379,7 @@ impl Default for Settings {
             retainer_max_messages: 0,
             retainer_stop_publish_clear_msg: false,
             send_timeout: Duration::from_secs(15),
+            mountpoint: None,
             max_conn_rate_per_ip: 0,
             max_user_properties: 1024,
             max_topic_filters: 1024,

@@ -47,7 +47,6 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.authentication",
     "listeners.tcp.*.enable_authn",
     "listeners.tcp.*.limiter",
-    "listeners.tcp.*.mountpoint",
     "listeners.tcp.*.proxy_protocol",
     "listeners.tcp.*.proxy_protocol_timeout",
     "listeners.tcp.*.tcp_options.high_watermark",

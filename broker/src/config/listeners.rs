@@ -6,7 +6,7 @@ use super::values::Given;
 use super::zones::DEFAULT_ZONE;
 use super::{BACKLOG_CONNECTIONS, DEFAULT_LISTENER, MQTT_PORT};
 use ringmq_core::limit::{Allowance, Limits};
-use ringmq_core::settings::Settings;
+use ringmq_core::settings::{Mountpoint, Settings};
 use ringmq_drive::AccessRule;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub(crate) struct Listener {
     pub(crate) backlog: u32,
     /// `listeners.tcp.<name>.zone`.
     pub(crate) zone: String,
+    /// `listeners.tcp.<name>.mountpoint`.
+    pub(crate) mountpoint: Option<Mountpoint>,
     /// `listeners.tcp.<name>.max_connections`; 0 is unlimited.
     pub(crate) max_connections: u64,
     /// `listeners.tcp.<name>.max_conn_rate` and `max_conn_burst`.
@@ -50,6 +52,7 @@ impl Default for Listener {
             bind,
             backlog: BACKLOG_CONNECTIONS,
             zone: DEFAULT_ZONE.to_owned(),
+            mountpoint: None,
             max_connections: 0,
             conn_rate: Allowance::default(),
             limits: ListenerLimits::default(),
@@ -64,6 +67,7 @@ impl Listener {
     /// Puts what the listener says of its clients in the place of what its zone does.
     pub(super) fn lay_over(&self, settings: &mut Settings) {
         self.limits.lay_over(&mut settings.limits);
+        settings.mountpoint.clone_from(&self.mountpoint);
         settings.send_timeout = self.send_timeout;
         settings.max_conn_rate_per_ip = self.max_conn_rate_per_ip;
     }

@@ -261,6 +261,9 @@ fn client(shard: ShardId, facts: &ClientFacts) -> Value {
     if let Some(username) = &facts.username {
         row["username"] = json!(username);
     }
+    if let Some(mountpoint) = &facts.mountpoint {
+        row["mountpoint"] = json!(mountpoint);
+    }
     match facts.peer {
         Some(peer) => {
             row["ip_address"] = json!(peer.ip());

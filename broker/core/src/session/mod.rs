@@ -67,8 +67,10 @@ pub(crate) struct Session {
 pub(crate) struct Flags {
     /// An MQTT 3 bridge: wants the RETAIN flag as published.
     pub(crate) bridge: bool,
-    /// Topic aliases are used towards the client, so frames cannot be copied from another client's.
-    pub(crate) aliases_out: bool,
+    /// Frames cannot be copied from another client's: topic aliases are used towards this one, or it has a mountpoint.
+    pub(crate) own_frames: bool,
+    /// It has a mountpoint.
+    pub(crate) mounted: bool,
     /// A replay of retained messages waits until this session has room.
     pub(crate) waits_for_room: bool,
     /// A rule of tracing means this client.
@@ -100,6 +102,8 @@ pub(crate) struct Extra {
     pub(crate) replayed: u32,
     /// When that rate allows the next slice, milliseconds.
     pub(crate) replay_due_ms: u64,
+    /// What stands before the client's topics, and is no part of what it sends and is sent.
+    pub(crate) mountpoint: Option<Box<str>>,
     /// What was dropped on the way to the client.
     pub(crate) drops: Drops,
     /// Method of enhanced authentication that the connection was accepted with.
@@ -117,6 +121,7 @@ impl Extra {
         // [MQTT-3.3.2-7]
         self.aliases_in = None;
         self.aliases_out = None;
+        self.mountpoint = None;
         self.held_acks.clear();
         self.meter = None;
         self.auth_method = None;
@@ -139,6 +144,7 @@ impl Extra {
         self.will.is_none()
             && self.aliases_in.is_none()
             && self.aliases_out.is_none()
+            && self.mountpoint.is_none()
             && self.held_acks.is_empty()
             && self.held_subacks.is_empty()
             && self.replays.is_empty()

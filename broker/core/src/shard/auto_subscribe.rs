@@ -1,6 +1,7 @@
 //! Subscriptions that the operator gives to every client once it is connected (`auto_subscribe.topics`).
 //!
-//! They are made as if the client had asked for them after its CONNACK, but nothing answers. Rewriting does not apply.
+//! They are made as if the client had asked for them after its CONNACK, but nothing answers. Rewriting does not
+//! apply, a mountpoint does.
 
 use super::Shard;
 use crate::machine::{ConnId, Effects};
@@ -28,7 +29,8 @@ impl Shard {
         let facts = Facts { client_id: &client_id, username, peer };
         let mut filters: Vec<(String, SubscribeOptions)> = Vec::with_capacity(settings.auto_subscribe.len());
         for wanted in &settings.auto_subscribe {
-            filters.extend(fill(&wanted.topic, &facts).map(|filter| (filter, options(wanted))));
+            let filter = fill(&wanted.topic, &facts).map(|filter| self.mounted_filter(session, &filter));
+            filters.extend(filter.map(|filter| (filter, options(wanted))));
         }
         let filters = filters.iter().map(|(filter, options)| (filter.as_str(), *options));
         let _ = self.subscribe_to(session, conn, Answer::Nothing, 0, 0, filters, fx);

@@ -2,6 +2,7 @@
 
 use super::conns::{Authenticating, Phase};
 use super::leave::End;
+use super::mounting::Mounting;
 use super::{Flow, Shard};
 use crate::enhanced_auth::AuthStep;
 use crate::machine::{Command, ConnId, Effects, ShardId};
@@ -267,9 +268,13 @@ impl Shard {
             self.shut(conn, fx);
             return Flow::Ended;
         }
+        let mounting = match self.mounting_of(&settings, client_id, connect) {
+            Ok(mounting) => mounting,
+            Err(reason) => return self.refuse_connect(conn, connect.version, reason, fx),
+        };
         let resumed = self.settle_old_session(connect.clean_start, client_id, fx);
         let session = resumed.unwrap_or_else(|| self.create_session(client_id));
-        self.bind(session, conn, connect);
+        self.bind(session, conn, connect, mounting);
         self.hub.counters.client_connected += 1;
         self.hub.counters.connections += 1;
         let out = fx.outbox.buffer(conn);
@@ -341,7 +346,7 @@ impl Shard {
 
     /// Sets what a connection brings to its session. Request Problem Information needs no memory: acknowledgements
     /// carry neither reason strings nor user properties to anybody [MQTT-3.1.2-29].
-    fn bind(&mut self, session: u32, conn: ConnId, connect: &Connect<'_>) {
+    fn bind(&mut self, session: u32, conn: ConnId, connect: &Connect<'_>, mounting: Mounting) {
         let open = self.conns.get_mut(conn).expect("open");
         open.phase = Phase::Live(session);
         open.since_s = u32::try_from(self.hub.now_ms / 1000).unwrap_or(u32::MAX);
@@ -363,7 +368,8 @@ impl Shard {
         let aliases = properties.topic_alias_maximum.min(settings.max_topic_alias);
         held.flags = Flags {
             bridge: connect.bridge,
-            aliases_out: aliases > 0,
+            own_frames: aliases > 0 || mounting.mountpoint.is_some(),
+            mounted: mounting.mountpoint.is_some(),
             waits_for_room: held.extra.as_ref().is_some_and(|extra| !extra.replays.is_empty()),
             traced: self.hub.traces.as_ref().is_some_and(|traces| traces.mean(held.names.client_id(), peer)),
         };
@@ -386,18 +392,20 @@ impl Shard {
                 qos: will.qos,
                 retain: will.retain,
                 expires_ms: NEVER_MS,
-                topic: will.topic,
+                topic: mounting.will_topic.as_deref().unwrap_or(will.topic),
                 properties: will.properties.forwardable(&mut scratch),
                 payload: will.payload,
             };
             let expiry_s = will.properties.message_expiry;
             Will { message: Message::keep(&passing), expiry_s, delay_s: will.delay }
         });
-        if will.is_some() || aliases > 0 || properties.authentication_method.is_some() || held.extra.is_some() {
+        let authenticated = properties.authentication_method.is_some();
+        if will.is_some() || held.flags.own_frames || authenticated || held.extra.is_some() {
             let extra = held.extra_mut();
             extra.will = will;
             extra.will_due_ms = None;
             extra.aliases_out = (aliases > 0).then(|| AliasesOut::new(aliases, alias_seed));
+            extra.mountpoint = mounting.mountpoint;
             extra.auth_method = properties.authentication_method.map(Box::from);
         }
         held.shrink();

@@ -90,6 +90,7 @@ impl Shard {
             username: held.names.username().map(Into::into),
             peer: open.map(|open| open.peer.into()),
             listener: held.listener,
+            mountpoint: held.extra.as_ref().and_then(|extra| extra.mountpoint.clone()),
             protocol_level: held.version.level(),
             since_ms: self.unix_offset_ms.saturating_add(since_ms),
             keep_alive_s: held.keep_alive,

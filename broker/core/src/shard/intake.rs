@@ -132,9 +132,9 @@ impl Shard {
     fn live_packet(&mut self, session: u32, conn: ConnId, frame: Frame<'_>, fx: &mut Effects) -> Flow {
         let held = self.hub.sessions.get_mut(session).expect("live session");
         held.last_seen_ms = self.hub.now_ms;
-        let (version, listener) = (held.version, held.listener);
+        let (version, listener, mounted) = (held.version, held.listener, held.flags.mounted);
         if frame.packet_type() == Some(PacketType::Publish) {
-            return self.publish(session, conn, version, listener, frame, fx);
+            return self.publish(session, conn, version, listener, mounted, frame, fx);
         }
         if frame.first == PacketType::PubAck.first()
             && let Ok(ack) = Ack::decode(PacketType::PubAck, frame.body, version)

@@ -138,7 +138,8 @@ impl Shard {
                 extra.will = None;
             }
         }
-        held.flags.aliases_out = false;
+        held.flags.own_frames = false;
+        held.flags.mounted = false;
         held.flags.waits_for_room = false;
         held.shrink();
         for (shard, replay) in replays {

@@ -5,7 +5,7 @@
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
 //! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `queues` message queues,
 //! `exclusive` subscriptions of one session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
-//! say; `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
+//! say; `mounting`, `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
 //! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet;
 //! `packets` counts packets by type;
 //! `pressure` holds up publishers, `back_pressure` those that feed a full queue; `limits` those that publish too much, `overfull` ends those that hold too much,
@@ -34,6 +34,7 @@ mod intake;
 mod leave;
 mod limits;
 mod mesh;
+mod mounting;
 mod observe;
 mod overfull;
 mod overload;

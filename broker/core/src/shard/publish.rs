@@ -23,12 +23,14 @@ pub(super) struct TakenIn {
 impl Shard {
     /// A PUBLISH from a live client.
     #[inline]
+    #[expect(clippy::too_many_arguments, reason = "one PUBLISH is this many facts")]
     pub(super) fn publish(
         &mut self,
         session: u32,
         conn: ConnId,
         version: Version,
         listener: u16,
+        mounted: bool,
         frame: Frame<'_>,
         fx: &mut Effects,
     ) -> Flow {
@@ -53,13 +55,14 @@ impl Shard {
             self.hub.packets.fail(frame.first);
             return self.refuse(session, reason, fx);
         }
-        let Some(alias) = publish.properties.topic_alias else {
+        let alias = publish.properties.topic_alias;
+        if alias.is_none() && !mounted {
             return self.publish_to(session, conn, version, publish, publish.topic, fx);
-        };
+        }
         // A topic that an alias stands for is copied, because what follows may change the session.
         let mut topic = core::mem::take(&mut self.topic_scratch);
         topic.clear();
-        let flow = match self.resolve_alias(session, alias, publish.topic, &mut topic) {
+        let flow = match self.meant_topic(session, alias, publish.topic, &mut topic) {
             Ok(()) => self.publish_to(session, conn, version, publish, &topic, fx),
             Err(reason) => {
                 self.hub.packets.fail(frame.first);
@@ -92,6 +95,21 @@ impl Shard {
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }
         Ok(())
+    }
+
+    /// The topic that is meant by what a client has written: that of its alias, behind its mountpoint.
+    fn meant_topic(
+        &mut self,
+        session: u32,
+        alias: Option<u16>,
+        topic: &str,
+        into: &mut alloc::string::String,
+    ) -> Result<(), ReasonCode> {
+        match alias {
+            Some(alias) => self.resolve_alias(session, alias, topic, into)?,
+            None => into.push_str(topic),
+        }
+        self.mount(session, into)
     }
 
     /// Finds or sets the topic of an alias [MQTT-3.3.2-9] [MQTT-3.3.2-12].

@@ -45,9 +45,9 @@ impl Shard {
             return self.refuse(session, ReasonCode::QUOTA_EXCEEDED, fx);
         }
         let (packet_id, subscription_id) = (subscribe.packet_id, subscribe.subscription_id.unwrap_or(0));
-        if self.rewriter.is_some() {
-            let rewrite = |(raw, options)| (self.rewritten_filter(session, raw), options);
-            let filters: Vec<(String, SubscribeOptions)> = subscribe.filters().map(rewrite).collect();
+        if self.changes_filters(session) {
+            let meant = |(raw, options)| (self.meant_filter(session, raw), options);
+            let filters: Vec<(String, SubscribeOptions)> = subscribe.filters().map(meant).collect();
             let filters = filters.iter().map(|(filter, options)| (filter.as_str(), *options));
             return self.subscribe_to(session, conn, Answer::SubAck, packet_id, subscription_id, filters, fx);
         }
@@ -351,9 +351,10 @@ impl Shard {
         let ticket = self.ticket();
         let mut waiting = 0;
         let tells = self.tells_of_subscriptions();
+        let changes = self.changes_filters(session);
         for raw in unsubscribe.filters() {
-            let rewritten = self.rewriter.as_ref().map(|_| self.rewritten_filter(session, raw));
-            let raw = rewritten.as_deref().unwrap_or(raw);
+            let meant = changes.then(|| self.meant_filter(session, raw));
+            let raw = meant.as_deref().unwrap_or(raw);
             let reason = self.unsubscribe_one(session, raw, ticket, &mut waiting, fx);
             codes.push(reason.0);
             if tells && reason == ReasonCode::SUCCESS {

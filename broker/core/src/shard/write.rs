@@ -1,6 +1,8 @@
-//! One PUBLISH to one client, within what the client takes: its maximum packet size, its topic aliases.
+//! One PUBLISH to one client, within what the client takes: its maximum packet size, its topic aliases; without what
+//! stands before its topics.
 
 use super::frames::Frames;
+use super::mounting::unmounted;
 use crate::machine::{ConnId, Effects};
 use crate::message::Publication;
 use crate::session::{Session, TopicForm};
@@ -53,8 +55,8 @@ pub(super) fn write(
         properties: passing.properties,
         payload: passing.payload,
     };
-    if session.flags.aliases_out {
-        return write_aliased(session, conn, passing.topic, out, fx);
+    if session.flags.own_frames {
+        return write_own(session, conn, passing.topic, out, fx);
     }
     // [MQTT-3.1.2-24]; most messages are so far below any limit that their exact length need not be known.
     let roughly = out.topic.len() + out.properties.len() + out.payload.len() + OVERHEAD_MAX;
@@ -68,16 +70,18 @@ pub(super) fn write(
     Written::Sent
 }
 
-/// As [`write`], with a topic alias if that fits.
-fn write_aliased(
+/// As [`write`], without the client's mountpoint, and with a topic alias if it takes those and that fits.
+fn write_own<'a>(
     session: &mut Session,
     conn: ConnId,
-    topic: &str,
-    mut out: PublishOut<'_>,
+    topic: &'a str,
+    mut out: PublishOut<'a>,
     fx: &mut Effects,
 ) -> Written {
-    let aliases = session.extra.as_mut().and_then(|extra| extra.aliases_out.as_mut()).expect("aliases are used");
-    let form = aliases.form(topic);
+    let extra = session.extra.as_mut().expect("aliases or a mountpoint");
+    let topic = extra.mountpoint.as_deref().map_or(topic, |mountpoint| unmounted(mountpoint, topic));
+    out.topic = topic.as_bytes();
+    let form = extra.aliases_out.as_mut().map_or(TopicForm::Full, |aliases| aliases.form(topic));
     match form {
         TopicForm::Full => {}
         TopicForm::Assign(alias) => out.alias = Some(alias),

@@ -3,6 +3,7 @@
 use super::{DAY, Key, SECOND, fit, key};
 use crate::config::kind::Kind;
 use crate::config::listeners::{ACCESS_RULES_MAX, add_access_rules};
+use ringmq_core::settings::Mountpoint;
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -41,6 +42,20 @@ pub(super) const KEYS: &[Key] = &[
         "default",
         Kind::Text(|t, zone| zone.clone_into(&mut t.listener().zone)),
         "The zone whose settings hold for the clients of this listener: `zones.<name>`, or `default`.",
+    ),
+    key(
+        "listeners.tcp.<name>.mountpoint",
+        "",
+        Kind::Checked {
+            allowed: "the beginning of topics such as \"devices/${clientid}/\", without wildcards",
+            set: |t, text| {
+                t.listener().mountpoint = Mountpoint::parse(text).map_err(|error| error.to_string())?;
+                Ok(())
+            },
+        },
+        "What stands before the topics of the clients of this listener, who know nothing of it: it is put before the \
+         topics and filters that they send and taken off the topics that they are sent. `${clientid}` and `${username}` \
+         are the client's own. Of clients that connect from then on.",
     ),
     key(
         "listeners.tcp.<name>.max_connections",

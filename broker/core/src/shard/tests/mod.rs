@@ -15,6 +15,7 @@ mod flapping;
 mod harness;
 mod inspect;
 mod limits;
+mod mounting;
 mod observe;
 mod overfull;
 mod overload;

@@ -54,6 +54,7 @@ counters! {
     client_refused = "client.refused": "Connections refused by CONNACK",
     client_banned = "client.banned": "of which because the client is banned",
     client_idle = "client.idle_timeout": "Connections closed for want of a CONNECT",
+    client_proxy_protocol_error = "client.proxy_protocol_error": "Connections closed for want of a sound header of their proxy",
     client_keepalive = "client.keepalive_timeout": "Connections closed for silence",
     client_send_timeout = "client.send_timeout": "Connections closed because they took no bytes",
     client_rate_limited = "client.rate_limited": "Connections closed because their address opened too many",

@@ -23,6 +23,7 @@ pub mod machine;
 pub mod message;
 pub mod observe;
 pub mod placement;
+pub mod proxy_protocol;
 pub mod queue;
 pub mod random;
 pub mod retained;

@@ -5,6 +5,7 @@
 //! here is called for a message. Without an observer, a shard pays one test for each of these.
 
 use crate::message::Publisher;
+use crate::proxy_protocol::HeaderError;
 use crate::trace::Traced;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -117,8 +118,17 @@ pub struct Refused {
     pub peer: SocketAddr,
     /// Index of the listener that accepted it.
     pub listener: u16,
-    /// Why, as a CONNACK says it.
-    pub reason: ReasonCode,
+    /// Why.
+    pub why: Refusal,
+}
+
+/// Why a connection was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// As a CONNACK says it.
+    Code(ReasonCode),
+    /// The header that its proxy has to send is not there.
+    Header(HeaderError),
 }
 
 /// Messages that a shard has dropped since it last told of some.

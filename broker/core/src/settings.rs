@@ -260,6 +260,10 @@ pub struct Settings {
     pub send_timeout: Duration,
     /// `listeners.tcp.<name>.mountpoint`: what stands before the topics of a client.
     pub mountpoint: Option<Mountpoint>,
+    /// `listeners.tcp.<name>.proxy_protocol`: whether each connection begins with what a proxy says of it.
+    pub proxy_protocol: bool,
+    /// `listeners.tcp.<name>.proxy_protocol_timeout`: how long that may take.
+    pub proxy_protocol_timeout: Duration,
     /// `listeners.tcp.<name>.max_conn_rate_per_ip`, connections per second, listener and shard from one address; 0 is
     /// unlimited.
     pub max_conn_rate_per_ip: u32,
@@ -380,6 +384,8 @@ impl Default for Settings {
             retainer_stop_publish_clear_msg: false,
             send_timeout: Duration::from_secs(15),
             mountpoint: None,
+            proxy_protocol: false,
+            proxy_protocol_timeout: Duration::from_secs(3),
             max_conn_rate_per_ip: 0,
             max_user_properties: 1024,
             max_topic_filters: 1024,

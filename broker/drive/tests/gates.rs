@@ -74,7 +74,12 @@ fn a_connection_that_moves_stays_within() {
         let process = Process::start(kind, 2, &options, |shard, recorder| {
             Scripted::new(recorder, move |input, fx| match input {
                 Input::Received { conn, bytes } if shard == ShardId(0) => {
-                    fx.commands.push(Command::HandOff { conn: *conn, to: ShardId(1), bytes: bytes.to_vec() });
+                    fx.commands.push(Command::HandOff {
+                        conn: *conn,
+                        to: ShardId(1),
+                        bytes: bytes.to_vec(),
+                        peer: None,
+                    });
                 }
                 other => echo(other, fx),
             })

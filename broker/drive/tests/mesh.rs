@@ -4,7 +4,8 @@ mod support;
 
 use ringmq_core::machine::{Command, ConnId, Effects, Input, Lane, Machine, Origin, ShardId, Time};
 use ringmq_drive::{DriverKind, Options, links_with_capacity};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 use support::{PATIENCE, Process, Recorder, Scripted, Seen, client, echo, pattern, with_each_driver};
 
@@ -22,7 +23,7 @@ fn handing_over(kind: DriverKind, enough: usize) -> Process {
                     first.extend_from_slice(bytes);
                     if first.len() >= enough {
                         let bytes = ours.remove(conn).expect("just seen");
-                        fx.commands.push(Command::HandOff { conn: *conn, to: other, bytes });
+                        fx.commands.push(Command::HandOff { conn: *conn, to: other, bytes, peer: None });
                     }
                 }
                 None => echo(input, fx),
@@ -33,6 +34,37 @@ fn handing_over(kind: DriverKind, enough: usize) -> Process {
             _ => {}
         })
     })
+}
+
+/// What a machine knows of a connection's other end, as of one that a proxy hands on, goes with the connection.
+#[test]
+fn a_connection_moves_with_the_peer_that_its_machine_tells() {
+    let known = SocketAddr::from(([203, 0, 113, 7], 4242));
+    with_each_driver(|kind| {
+        for told in [None, Some(known)] {
+            let process = Process::start(kind, 2, &Options::default(), move |shard, recorder| {
+                let to = ShardId(1 - shard.0);
+                Scripted::new(recorder, move |input: &Input<'_>, fx| match input {
+                    Input::Opened { conn, peer, origin: Origin::HandedOver { .. } } => {
+                        fx.outbox.buffer(*conn).extend_from_slice(format!("{peer}\n").as_bytes());
+                    }
+                    Input::Received { conn, bytes: b"go" } => {
+                        let bytes = b"gone".to_vec();
+                        fx.commands.push(Command::HandOff { conn: *conn, to, bytes, peer: told });
+                    }
+                    _ => {}
+                })
+            });
+            let mut stream = client(&process);
+            stream.write_all(b"go").unwrap();
+            let own = stream.local_addr().unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            assert_eq!(line.trim_end(), told.unwrap_or(own).to_string(), "{kind}");
+            drop(stream);
+            process.stop();
+        }
+    });
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn a_silent_connection_can_be_handed_over() {
             conn,
             to: ShardId(1 - shard.0),
             bytes: b"moved".to_vec(),
+            peer: None,
         });
         let mut streams: Vec<_> = (0..CLIENTS).map(|_| client(&process)).collect();
         wait_for_opened(&process);

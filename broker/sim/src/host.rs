@@ -98,7 +98,8 @@ impl Host {
                 }
                 Command::PauseReading { conn } => asked.push(Asked::Pause { link: self.expect_link(conn) }),
                 Command::ResumeReading { conn } => asked.push(Asked::Resume { link: self.expect_link(conn) }),
-                Command::HandOff { conn, to, bytes } => {
+                // A link has one other end.
+                Command::HandOff { conn, to, bytes, .. } => {
                     assert_eq!(self.fx.outbox.unsent(conn), 0, "hand-off after output");
                     let link = self.vacate(conn);
                     asked.push(Asked::HandOff { link, to, bytes });

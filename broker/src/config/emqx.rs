@@ -47,8 +47,6 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.authentication",
     "listeners.tcp.*.enable_authn",
     "listeners.tcp.*.limiter",
-    "listeners.tcp.*.proxy_protocol",
-    "listeners.tcp.*.proxy_protocol_timeout",
     "listeners.tcp.*.tcp_options.high_watermark",
     "listeners.tcp.*.tcp_options.keepalive",
     "listeners.tcp.*.tcp_options.nodelay",

@@ -17,6 +17,9 @@ pub(super) const ACCESS_RULES_MAX: usize = 1024;
 /// How long a client may take no byte (`tcp_options.send_timeout`).
 const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a proxy's header may take (`proxy_protocol_timeout`).
+const PROXY_PROTOCOL_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// One TCP listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listener {
@@ -30,6 +33,10 @@ pub(crate) struct Listener {
     pub(crate) zone: String,
     /// `listeners.tcp.<name>.mountpoint`.
     pub(crate) mountpoint: Option<Mountpoint>,
+    /// `listeners.tcp.<name>.proxy_protocol`.
+    pub(crate) proxy_protocol: bool,
+    /// `listeners.tcp.<name>.proxy_protocol_timeout`.
+    pub(crate) proxy_protocol_timeout: Duration,
     /// `listeners.tcp.<name>.max_connections`; 0 is unlimited.
     pub(crate) max_connections: u64,
     /// `listeners.tcp.<name>.max_conn_rate` and `max_conn_burst`.
@@ -53,6 +60,8 @@ impl Default for Listener {
             backlog: BACKLOG_CONNECTIONS,
             zone: DEFAULT_ZONE.to_owned(),
             mountpoint: None,
+            proxy_protocol: false,
+            proxy_protocol_timeout: PROXY_PROTOCOL_TIMEOUT,
             max_connections: 0,
             conn_rate: Allowance::default(),
             limits: ListenerLimits::default(),
@@ -68,6 +77,8 @@ impl Listener {
     pub(super) fn lay_over(&self, settings: &mut Settings) {
         self.limits.lay_over(&mut settings.limits);
         settings.mountpoint.clone_from(&self.mountpoint);
+        settings.proxy_protocol = self.proxy_protocol;
+        settings.proxy_protocol_timeout = self.proxy_protocol_timeout;
         settings.send_timeout = self.send_timeout;
         settings.max_conn_rate_per_ip = self.max_conn_rate_per_ip;
     }

@@ -4,7 +4,7 @@
 
 use super::module;
 use crate::sys::reason_name;
-use ringmq_core::observe::{Dropped, EndReason, Event, Refused, What};
+use ringmq_core::observe::{Dropped, EndReason, Event, Refusal, Refused, What};
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
 
@@ -49,7 +49,11 @@ pub(crate) fn note_event(event: &Event<'_>, listener: Option<&str>) {
 
 /// A connection that came by this listener was refused before a client was known.
 pub(crate) fn note_refused(refused: &Refused, listener: Option<&str>) {
-    let (peername, reason) = (refused.peer, reason_name(EndReason::Code(refused.reason)));
+    let peername = refused.peer;
+    let reason = match refused.why {
+        Refusal::Code(code) => reason_name(EndReason::Code(code)),
+        Refusal::Header(error) => error.name().to_owned(),
+    };
     warn!(target: module::CLIENT, %peername, listener, reason, "connection_refused");
 }
 

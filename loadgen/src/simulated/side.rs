@@ -148,7 +148,7 @@ impl<M: Machine> Side<M> {
             }
             Command::PauseReading { conn } => self.say(conn.0, Kind::Pause, post),
             Command::ResumeReading { conn } => self.say(conn.0, Kind::Resume, post),
-            Command::HandOff { conn, to, bytes } => {
+            Command::HandOff { conn, to, bytes, .. } => {
                 let end = *self.end_mut(conn.0);
                 self.vacate(conn.0);
                 self.handed_over += 1;

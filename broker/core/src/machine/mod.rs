@@ -173,6 +173,8 @@ pub enum Command {
         to: ShardId,
         /// Everything received so far.
         bytes: Vec<u8>,
+        /// What the other machine is told of its other end, which a proxy may have said; `None` is the transport's.
+        peer: Option<SocketAddr>,
     },
     /// Open a connection. Answered by [`Input::Opened`] or [`Input::ConnectFailed`].
     Connect {

@@ -210,7 +210,8 @@ impl Shard {
         }
         self.hub.counters.client_handed_over += 1;
         self.hub.packets.pass_on(PacketType::Connect.first());
-        fx.commands.push(Command::HandOff { conn, to, bytes });
+        let peer = Some(closed.peer.into());
+        fx.commands.push(Command::HandOff { conn, to, bytes, peer });
     }
 
     /// Answers CONNECT with a refusal and closes [MQTT-3.2.2-7] [MQTT3-3.2.2-5]. Session Present is then 0

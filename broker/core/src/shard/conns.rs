@@ -20,6 +20,8 @@ pub(super) enum Phase {
     /// No connection in this slot.
     #[default]
     Vacant,
+    /// Open, and its proxy's header has yet to come.
+    Proxied,
     /// Open, and no CONNECT yet.
     Fresh,
     /// CONNECT named an authentication method and the exchange goes on.

@@ -4,7 +4,9 @@ use super::conns::Phase;
 use super::leave::End;
 use super::{Flow, Shard};
 use crate::machine::{CloseHow, Command, ConnId, Effects, Origin};
+use crate::timer::TimerId;
 use core::net::SocketAddr;
+use core::time::Duration;
 use ringmq_wire::{
     Ack, Cut, DecodeError, Frame, Packet, PacketType, ReasonCode, Strictness, Version, cut, decode, decode_with,
     encode_pingresp,
@@ -20,18 +22,30 @@ impl Shard {
             Origin::HandedOver { listener } => (false, listener),
             Origin::Connected { .. } => unreachable!("a shard opens no connections"),
         };
-        if self.stopping || (accepted && !self.admits(peer, listener)) {
+        // A connection that was handed over has its header behind it.
+        let proxied = accepted && self.hub.profiles.of(listener).proxy_protocol;
+        if self.stopping || (accepted && !proxied && !self.admits(peer, listener)) {
             fx.commands.push(Command::Close { conn, how: CloseHow::Abort });
             return;
         }
-        let patience_ms = u64::try_from(self.hub.profiles.of(listener).idle_timeout.as_millis()).unwrap_or(u64::MAX);
-        let due_ms = self.hub.now_ms.saturating_add(patience_ms);
-        let timer = self.wheel.schedule(Self::timer_key_of_conn(conn), due_ms);
-        self.conns.open(conn, peer, listener).timer = Some(timer);
+        let settings = self.hub.profiles.of(listener);
+        let patience = if proxied { settings.proxy_protocol_timeout } else { settings.idle_timeout };
+        let timer = self.await_first(conn, patience);
+        let open = self.conns.open(conn, peer, listener);
+        open.timer = Some(timer);
+        if proxied {
+            open.phase = Phase::Proxied;
+        }
+    }
+
+    /// Limits the time until the first that a connection has to send.
+    pub(super) fn await_first(&mut self, conn: ConnId, patience: Duration) -> TimerId {
+        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.wheel.schedule(Self::timer_key_of_conn(conn), self.hub.now_ms.saturating_add(patience_ms))
     }
 
     /// Counts a connection against what its address may open at its listener in a second.
-    fn admits(&mut self, peer: SocketAddr, listener: u16) -> bool {
+    pub(super) fn admits(&mut self, peer: SocketAddr, listener: u16) -> bool {
         let max = self.hub.profiles.of(listener).max_conn_rate_per_ip;
         if max == 0 {
             return true;
@@ -59,8 +73,11 @@ impl Shard {
     }
 
     /// Cuts packets from what a connection sent. What is left of an incomplete packet is copied aside.
-    fn cut_packets(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
+    pub(super) fn cut_packets(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
         let Some(open) = self.conns.get_mut(conn) else { return };
+        if let Phase::Proxied = open.phase {
+            return self.read_proxy_header(conn, bytes, fx);
+        }
         let partial = open.partial.take();
         let max = self.hub.profiles.of(open.listener).max_packet_size;
         let mut rest = bytes;
@@ -124,7 +141,7 @@ impl Shard {
             Phase::Live(session) => self.live_packet(session, conn, frame, fx),
             Phase::Fresh => self.first_packet(conn, frame, whole, after, fx),
             Phase::Authenticating(_) => self.auth_packet(conn, frame, fx),
-            Phase::Vacant => unreachable!("packet on a closed connection"),
+            Phase::Vacant | Phase::Proxied => unreachable!("packet on a closed connection, or before its header"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The broker's shard: one core's share of clients, sessions, subscriptions and retained messages.
 //!
-//! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler;
+//! Map, in the order in which a message passes: `intake` cuts packets from bytes and sends each to its handler,
+//! `proxied` takes what a proxy says before them;
 //! `connect`, `banned` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
 //! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `queues` message queues,
@@ -41,6 +42,7 @@ mod overload;
 mod packets;
 mod pressure;
 mod profiles;
+mod proxied;
 mod publish;
 mod queues;
 mod record;

@@ -36,8 +36,7 @@ impl Shard {
         connect: &Connect<'_>,
     ) -> Result<Mounting, ReasonCode> {
         let Some(mountpoint) = &settings.mountpoint else { return Ok(Mounting::default()) };
-        let mountpoint =
-            mountpoint.for_client(client_id, connect.username).map_err(|_| ReasonCode::NOT_AUTHORIZED)?;
+        let mountpoint = mountpoint.for_client(client_id, connect.username).map_err(|_| ReasonCode::NOT_AUTHORIZED)?;
         let mut will_topic = None;
         if let Some(will) = &connect.will {
             let mut topic = will.topic.to_string();

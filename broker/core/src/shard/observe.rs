@@ -8,7 +8,7 @@ use super::share::Groups;
 use crate::interest::Interest;
 use crate::machine::{ConnId, Effects, ShardId};
 use crate::message::{NEVER_MS, Publication, Publisher};
-use crate::observe::{ClientView, Dropped, Event, Observer, OwnMessage, Refused, What};
+use crate::observe::{ClientView, Dropped, Event, Observer, OwnMessage, Refusal, Refused, What};
 use crate::topics::Index;
 use crate::topics::filter::{self, TOPIC_BYTES_MAX};
 use alloc::boxed::Box;
@@ -108,8 +108,13 @@ impl Shard {
 
     /// Tells of a connection that is refused before its client is known.
     pub(super) fn tell_of_refused(&mut self, conn: ConnId, reason: ReasonCode) {
+        self.tell_of_refusal(conn, Refusal::Code(reason));
+    }
+
+    /// The same, whatever the reason is.
+    pub(super) fn tell_of_refusal(&mut self, conn: ConnId, why: Refusal) {
         if let (Some(observer), Some(open)) = (&mut self.observer, self.conns.get(conn)) {
-            observer.refused(&Refused { peer: open.peer.into(), listener: open.listener, reason });
+            observer.refused(&Refused { peer: open.peer.into(), listener: open.listener, why });
         }
     }
 

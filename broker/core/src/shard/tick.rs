@@ -5,6 +5,7 @@ use super::back_pressure::Notice;
 use super::conns::Phase;
 use super::leave::End;
 use crate::machine::{CloseHow, Command, ConnId, Effects};
+use crate::proxy_protocol::HeaderError;
 use crate::session::{Session, Stall};
 
 /// Timers that fire in one turn.
@@ -71,14 +72,18 @@ impl Shard {
         }
     }
 
-    /// No CONNECT came in time, or a client that published too much may go on.
+    /// No CONNECT came in time, or no header before it, or a client that published too much may go on.
     fn conn_timer(&mut self, conn: ConnId, fx: &mut Effects) {
         if let Some(open) = self.conns.get_mut(conn) {
             open.timer = None;
             if let Phase::Live(_) = open.phase {
                 return self.limit_over(conn, fx);
             }
-            self.hub.counters.client_idle += 1;
+            if let Phase::Proxied = open.phase {
+                self.refuse_header(conn, HeaderError::Late);
+            } else {
+                self.hub.counters.client_idle += 1;
+            }
             self.conns.close(conn);
             fx.commands.push(Command::Close { conn, how: CloseHow::Abort });
         }

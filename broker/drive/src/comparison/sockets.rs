@@ -89,13 +89,22 @@ pub(super) struct Connect {
     pub(super) local: Option<SocketAddr>,
 }
 
+/// A connection that waits for its tasks to end before it is handed over.
+pub(super) struct Departing {
+    pub(super) to: ShardId,
+    /// What it has received.
+    pub(super) bytes: Vec<u8>,
+    /// What the machine says its other end is.
+    pub(super) peer: Option<SocketAddr>,
+}
+
 /// The sockets of one shard.
 pub(super) struct Sockets<R: Runtime> {
     table: Table<Option<Rc<Conn<R>>>>,
     flush_timers: Timers,
     linger_timers: Timers,
-    /// Where departing connections go, and what they have received, by slot.
-    departing: HashMap<u32, (ShardId, Vec<u8>)>,
+    /// Departing connections by slot.
+    departing: HashMap<u32, Departing>,
     /// Connections that arrived and have no tasks yet.
     pub(super) adopted: Vec<(Rc<Conn<R>>, OwnedFd)>,
     /// Connections to be opened.
@@ -150,7 +159,7 @@ impl<R: Runtime> Sockets<R> {
     }
 
     /// Forgets a connection whose tasks end; says where it goes if it departs.
-    pub(super) fn remove(&mut self, conn: &Conn<R>, cx: &mut Context) -> Option<(ShardId, Vec<u8>)> {
+    pub(super) fn remove(&mut self, conn: &Conn<R>, cx: &mut Context) -> Option<Departing> {
         cx.fx.outbox.release(conn.id);
         *self.table.at_mut(conn.id.0) = None;
         self.table.release(conn.id.0);
@@ -174,7 +183,7 @@ impl<R: Runtime> Sockets<R> {
 
     /// Keeps what a departing connection received before its read was interrupted.
     pub(super) fn keep_for_departure(&mut self, conn: &Conn<R>, bytes: &[u8]) {
-        if let Some((_, kept)) = self.departing.get_mut(&conn.id.0) {
+        if let Some(Departing { bytes: kept, .. }) = self.departing.get_mut(&conn.id.0) {
             kept.extend_from_slice(bytes);
         }
     }
@@ -261,10 +270,10 @@ impl<R: Runtime> Transport for Sockets<R> {
                 conn.unset(PAUSED);
                 conn.reading.raise();
             }
-            Command::HandOff { to, bytes, .. } => {
+            Command::HandOff { to, bytes, peer, .. } => {
                 conn.unset(OPEN | PAUSED);
                 conn.set(DEPARTING);
-                self.departing.insert(conn.id.0, (to, bytes));
+                self.departing.insert(conn.id.0, Departing { to, bytes, peer });
                 if let Some(interrupt) = &*conn.interrupt.borrow() {
                     R::interrupt(interrupt);
                 }

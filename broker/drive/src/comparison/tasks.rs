@@ -2,7 +2,7 @@
 
 use super::hub::Hub;
 use super::signal::either;
-use super::sockets::{Conn, Connect, FLUSHING, PAUSED};
+use super::sockets::{Conn, Connect, Departing, FLUSHING, PAUSED};
 use super::{Runtime, number};
 use crate::links::{Descriptor, HandedOver};
 use crate::shard::{ACCEPT_PAUSE, until};
@@ -118,9 +118,10 @@ pub(super) async fn read<R: Runtime>(hub: Rc<Hub<R>>, conn: Rc<Conn<R>>, stream:
     };
     // The slot must not be seen any more once the descriptor may mean something else.
     let destination = hub.with(|state| state.sockets.remove(&conn, &mut state.shard.cx));
-    let moved = destination.and_then(|(to, bytes)| {
+    let moved = destination.and_then(|Departing { to, bytes, peer: told }| {
         let fd = R::release(reader, writer).ok()?;
         let peer = socket::peer_addr(fd.as_raw_fd())?;
+        let peer = told.unwrap_or(peer);
         Some((to, HandedOver { socket: Descriptor::File(fd), peer, listener: conn.listener, bytes }))
     });
     hub.with(|state| match moved {

@@ -7,7 +7,7 @@ use crate::shard::{Context, Transport};
 use crate::socket;
 use crate::table::Table;
 use crate::timers::Timers;
-use ringmq_core::machine::{CloseHow, Command, ConnId, Time};
+use ringmq_core::machine::{CloseHow, Command, ConnId, ShardId, Time};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -212,7 +212,7 @@ impl Io {
         }
     }
 
-    fn hand_off(&mut self, conn: ConnId, to: ringmq_core::machine::ShardId, bytes: Vec<u8>, cx: &mut Context) {
+    fn hand_off(&mut self, conn: ConnId, to: ShardId, bytes: Vec<u8>, told: Option<SocketAddr>, cx: &mut Context) {
         let leaving = self.table.at_mut(conn.0);
         let (listener, entered) = (leaving.listener, leaving.has(ENTERED));
         // It stays within the gate, unless it does not get there.
@@ -227,7 +227,8 @@ impl Io {
             return;
         };
         if self.poller.remove(fd.as_raw_fd()).is_ok() {
-            cx.port.depart(to, HandedOver { socket: Descriptor::File(fd), peer, listener, bytes });
+            cx.port
+                .depart(to, HandedOver { socket: Descriptor::File(fd), peer: told.unwrap_or(peer), listener, bytes });
             cx.stats.handed_off += 1;
         } else if entered {
             cx.leave(listener);
@@ -258,7 +259,7 @@ impl Transport for Io {
                 self.table.at_mut(conn.0).flags &= !PAUSED;
                 self.list(conn.0);
             }
-            Command::HandOff { to, bytes, .. } => self.hand_off(conn, to, bytes, cx),
+            Command::HandOff { to, bytes, peer, .. } => self.hand_off(conn, to, bytes, peer, cx),
             Command::Connect { .. } => unreachable!("handled above"),
         }
     }

@@ -104,6 +104,8 @@ pub(super) struct Connecting {
 pub(super) struct Departing {
     pub(super) to: ShardId,
     pub(super) bytes: Vec<u8>,
+    /// What the machine says its other end is.
+    pub(super) peer: Option<SocketAddr>,
 }
 
 /// The sockets of one shard.
@@ -384,7 +386,7 @@ impl Io {
     ) {
         let listener = self.table.at(slot).listener;
         let departing = self.departing.remove(&slot);
-        let (Some(Departing { to, bytes }), Some(peer)) = (departing, peer) else {
+        let (Some(Departing { to, bytes, peer: told }), Some(peer)) = (departing, peer) else {
             let fd = self.vacate(slot, cx);
             self.close_socket(fd);
             cx.stats.closed += 1;
@@ -393,7 +395,7 @@ impl Io {
         // It stays within the gate.
         self.table.at_mut(slot).flags &= !ENTERED;
         let socket = moved(self, cx);
-        cx.port.depart(to, HandedOver { socket, peer, listener, bytes });
+        cx.port.depart(to, HandedOver { socket, peer: told.unwrap_or(peer), listener, bytes });
         cx.stats.handed_off += 1;
     }
 
@@ -568,10 +570,10 @@ impl Transport for Io {
                 self.table.at_mut(conn.0).flags &= !PAUSED;
                 self.list(conn.0);
             }
-            Command::HandOff { to, bytes, .. } => {
+            Command::HandOff { to, bytes, peer, .. } => {
                 let flags = &mut self.table.at_mut(conn.0).flags;
                 *flags = *flags & !OPEN | DEPARTING;
-                self.departing.insert(conn.0, Departing { to, bytes });
+                self.departing.insert(conn.0, Departing { to, bytes, peer });
                 self.cancel_receive(conn.0);
                 self.settle(conn.0, cx);
             }

@@ -58,6 +58,19 @@ pub(super) const KEYS: &[Key] = &[
          are the client's own. Of clients that connect from then on.",
     ),
     key(
+        "listeners.tcp.<name>.proxy_protocol",
+        "false",
+        Kind::Bool(|t, on| t.listener().proxy_protocol = on),
+        "Whether all who connect are proxies that say, by the PROXY protocol (version 1 or 2), where each connection comes \
+         from. One that does not begin with a header is closed.",
+    ),
+    key(
+        "listeners.tcp.<name>.proxy_protocol_timeout",
+        "3s",
+        Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.listener().proxy_protocol_timeout = span },
+        "How long that header may take.",
+    ),
+    key(
         "listeners.tcp.<name>.max_connections",
         "infinity",
         Kind::Integer {

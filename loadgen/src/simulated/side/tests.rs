@@ -133,7 +133,7 @@ fn a_shard_that_does_not_read_leaves_the_bytes_where_the_client_sees_them() {
 #[test]
 fn a_full_ring_leaves_the_bytes_in_the_outbox() {
     let mut rig = Rig::new();
-    rig.command_shard(Command::HandOff { conn: ConnId(0), to: ShardId(1), bytes: vec![0; 7] });
+    rig.command_shard(Command::HandOff { conn: ConnId(0), to: ShardId(1), bytes: vec![0; 7], peer: None });
     rig.turns();
     rig.forget();
     let megabytes = 64;
@@ -160,7 +160,7 @@ fn a_link_that_was_handed_over_leads_to_the_other_shard() {
     rig.turns();
     assert_eq!(rig.shards[0].machine.log.len(), 2);
     rig.forget();
-    rig.command_shard(Command::HandOff { conn: ConnId(0), to: ShardId(1), bytes: vec![0; 7] });
+    rig.command_shard(Command::HandOff { conn: ConnId(0), to: ShardId(1), bytes: vec![0; 7], peer: None });
     rig.turns();
     let expected = ["opened 0 HandedOver { listener: 0 }", "received 0 7", "received 0 100"];
     assert_eq!(rig.shards[1].machine.log, expected);
@@ -181,7 +181,7 @@ fn a_client_that_closes_while_it_is_handed_over_closes_at_the_new_place() {
     rig.command_client(Command::Close { conn: CLIENT, how: CloseHow::Abort });
     rig.turns();
     assert!(rig.shards[0].machine.log.is_empty(), "the shard has not answered yet");
-    rig.command_shard(Command::HandOff { conn: ConnId(0), to: ShardId(1), bytes: vec![0; 7] });
+    rig.command_shard(Command::HandOff { conn: ConnId(0), to: ShardId(1), bytes: vec![0; 7], peer: None });
     rig.turns();
     assert_eq!(rig.shards[1].machine.log.last().unwrap(), "closed 0 Peer");
     assert!(rig.clients[0].machine.log.is_empty(), "nothing follows a close");

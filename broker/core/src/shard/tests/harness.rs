@@ -364,7 +364,7 @@ impl World {
                         self.links[client.0].open = false;
                     }
                 }
-                Command::HandOff { conn, to, bytes } => {
+                Command::HandOff { conn, to, bytes, peer } => {
                     let to = usize::from(to.0);
                     let client = self.by_conn.remove(&(shard, conn)).expect("open connection");
                     let moved = ConnId(self.next_conn);
@@ -372,7 +372,7 @@ impl World {
                     self.by_conn.insert((to, moved), client);
                     self.links[client.0].shard = to;
                     self.links[client.0].conn = moved;
-                    let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
+                    let peer = peer.expect("a shard knows the other end");
                     let origin = Origin::HandedOver { listener: self.links[client.0].listener };
                     self.step(to, Input::Opened { conn: moved, peer, origin });
                     self.step(to, Input::Received { conn: moved, bytes: &bytes });

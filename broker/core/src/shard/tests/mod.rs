@@ -21,6 +21,7 @@ mod overfull;
 mod overload;
 mod packets;
 mod profiles;
+mod proxied;
 mod queues;
 mod retained;
 mod rewriting;

@@ -2,7 +2,7 @@
 
 use super::harness::{World, options};
 use crate::control::{Control, Position};
-use crate::observe::{Dropped, EndReason, Event, Observer, OwnMessage, Refused, What};
+use crate::observe::{Dropped, EndReason, Event, Observer, OwnMessage, Refusal, Refused, What};
 use crate::settings::Settings;
 use crate::trace::{Direction, TraceRule, TraceWhat, Traced};
 use alloc::boxed::Box;
@@ -45,7 +45,11 @@ impl Observer for Notes {
     }
 
     fn refused(&mut self, refused: &Refused) {
-        self.0.borrow_mut().events.push(format!("{} refused {:02x}", refused.peer, refused.reason.0));
+        let why = match refused.why {
+            Refusal::Code(code) => format!("{:02x}", code.0),
+            Refusal::Header(error) => error.name().to_string(),
+        };
+        self.0.borrow_mut().events.push(format!("{} refused {why}", refused.peer));
     }
 
     fn dropped(&mut self, dropped: &Dropped<'_>) {

@@ -5,37 +5,19 @@
 mod mountpoint;
 mod queue_full;
 mod queues;
+mod sharing;
 
 pub use mountpoint::{MOUNTPOINT_BYTES_MAX, Mountpoint, MountpointError};
 pub use queue_full::{BackPressure, QueueFullPolicy, TopicPolicy};
 pub use queues::{QUEUES_MAX, QueueDispatch, QueueKey, QueueSettings};
+pub use sharing::{ShareGroup, ShareStrategy, StickyPick};
 
-use crate::limit::Limits;
+use crate::limit::{Limits, Rate};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-
-/// How a shared subscription picks the member that receives a message (`mqtt.shared_subscription_strategy`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum ShareStrategy {
-    /// Any member, each with the same chance.
-    Random,
-    /// Members in turn, one sequence per publisher connection and group.
-    #[default]
-    RoundRobin,
-    /// Members in turn, one sequence per group.
-    RoundRobinPerGroup,
-    /// One member per publisher, kept until it leaves.
-    Sticky,
-    /// Members on the publisher's node first; with one node, the same as [`ShareStrategy::Random`].
-    Local,
-    /// By hash of the topic.
-    HashTopic,
-    /// By hash of the publisher's client identifier.
-    HashClientId,
-}
 
 /// How large a connected client's backlog may become (`force_shutdown`). Beyond that it is disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,8 +171,10 @@ pub struct Settings {
     pub exclusive_subscription: bool,
     /// `mqtt.shared_subscription_strategy`.
     pub shared_subscription_strategy: ShareStrategy,
-    /// `broker.shared_subscription_group.<group>.strategy`: groups, by name, that have one of their own.
-    pub shared_subscription_groups: BTreeMap<Box<str>, ShareStrategy>,
+    /// `mqtt.shared_subscription_initial_sticky_pick`.
+    pub shared_subscription_initial_sticky_pick: StickyPick,
+    /// `broker.shared_subscription_group.<group>`: groups, by name, that have something of their own.
+    pub shared_subscription_groups: BTreeMap<Box<str>, ShareGroup>,
     /// `mqtt.ignore_loop_deliver`: gives No Local to clients of MQTT 3.
     pub ignore_loop_deliver: bool,
     /// `mqtt.upgrade_qos`: deliver at the higher instead of the lower of published and granted QoS.
@@ -250,6 +234,8 @@ pub struct Settings {
     /// `sysmon.vm.long_schedule`: how late a shard is for its appointment of the second when that is counted; `None` is
     /// never.
     pub long_schedule: Option<Duration>,
+    /// `retainer.max_publish_rate` per shard: messages that are retained, and topics that are cleared; `None` is unlimited.
+    pub retainer_max_publish_rate: Option<Rate>,
     /// `retainer.max_payload_size`, bytes: larger messages are routed but not retained.
     pub retainer_max_payload_size: u32,
     /// `retainer.backend.max_retained_messages` per shard; 0 is unlimited.
@@ -318,13 +304,6 @@ impl Settings {
         kept
     }
 
-    /// The strategy of a group, whose name is asked for only where it matters: this is done for every message.
-    pub(crate) fn share_strategy<'a>(&self, group: impl FnOnce() -> &'a str) -> ShareStrategy {
-        let strategies = &self.shared_subscription_groups;
-        let own = if strategies.is_empty() { None } else { strategies.get(group()) };
-        own.copied().unwrap_or(self.shared_subscription_strategy)
-    }
-
     /// The priority of a topic's messages in a queue: higher ones leave first.
     pub(crate) fn mqueue_priority(&self, topic: &str) -> u16 {
         match self.mqueue_priorities.get(topic) {
@@ -349,6 +328,7 @@ impl Default for Settings {
             shared_subscription: true,
             exclusive_subscription: false,
             shared_subscription_strategy: ShareStrategy::RoundRobin,
+            shared_subscription_initial_sticky_pick: StickyPick::Random,
             shared_subscription_groups: BTreeMap::new(),
             ignore_loop_deliver: false,
             upgrade_qos: false,
@@ -379,6 +359,7 @@ impl Default for Settings {
             conn_congestion: ConnCongestion::default(),
             slow_subs: SlowSubs::default(),
             long_schedule: Some(Duration::from_millis(240)),
+            retainer_max_publish_rate: None,
             retainer_max_payload_size: 1024 * 1024,
             retainer_max_messages: 0,
             retainer_stop_publish_clear_msg: false,

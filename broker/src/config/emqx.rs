@@ -39,7 +39,6 @@ const ROOTS: &[&str] = &[
 
 /// Keys and groups of which ringmq has neighbours. A `*` stands for any one element.
 const KEYS: &[&str] = &[
-    "broker.shared_subscription_group.*.initial_sticky_pick",
     "listeners.quic",
     "listeners.ssl",
     "listeners.ws",
@@ -68,7 +67,6 @@ const KEYS: &[&str] = &[
     "mqtt.limiter.max_conn_rate",
     "mqtt.peer_cert_as_clientid",
     "mqtt.peer_cert_as_username",
-    "mqtt.shared_subscription_initial_sticky_pick",
     "mqtt.subscription_max_qos_rules",
     "node.config_files",
     "node.etc_dir",
@@ -79,7 +77,6 @@ const KEYS: &[&str] = &[
     "retainer.backend.type",
     "retainer.external_backends",
     "retainer.flow_control",
-    "retainer.max_publish_rate",
     "retainer.msg_expiry_interval_override",
     "zones.*.conn_congestion",
     "zones.*.durable_sessions",

@@ -37,8 +37,8 @@ An entry reads: key, default, what is allowed; then what it does.
 const ZONES: &str = "
 ## zones
 
-- **`zones.<name>.KEY`**: any of the keys below `mqtt` except `mqtt.shared_subscription_strategy`, those below
-  `force_shutdown`, `overload_protection` and `ringmq.back_pressure`, `ringmq.limit_action`,
+- **`zones.<name>.KEY`**: any of the keys below `mqtt` except those of the strategy of shared subscriptions, those
+  below `force_shutdown`, `overload_protection` and `ringmq.back_pressure`, `ringmq.limit_action`,
   `ringmq.queue_full_policy` and `ringmq.queue_full_policies`
   What holds for the clients of the listeners that name this zone, in the place of KEY itself; what a zone does not have
   is as without it. `zones.default` is for listeners that name none: [limits.md](limits.md).

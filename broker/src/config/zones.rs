@@ -26,7 +26,7 @@ pub(super) fn is_zonal(key: &str) -> bool {
     key.starts_with("force_shutdown.")
         || key.starts_with("ringmq.back_pressure.")
         || key.starts_with("overload_protection.")
-        || (key.starts_with("mqtt.") && key != "mqtt.shared_subscription_strategy")
+        || (key.starts_with("mqtt.") && !key.starts_with("mqtt.shared_subscription_"))
         || OTHERS.contains(&key)
 }
 

@@ -186,6 +186,24 @@ def test_a_group_with_a_strategy_of_its_own(operate, dial):
     assert list(map(len, found[2:])) == [10, 10]
 
 
+def test_which_member_a_sticky_group_begins_with(operate, dial, both):
+    """M10: shared_subscription_initial_sticky_pick, and that of one group: by topic, so all publishers have the same."""
+    broker = operate(
+        "mqtt { shared_subscription_strategy = sticky, shared_subscription_initial_sticky_pick = hash_clientid }\n"
+        "broker.shared_subscription_group.one.initial_sticky_pick = hash_topic\n"
+    )
+    members = [dial(broker, version=both) for _ in range(4)]
+    for member in members:
+        member.subscribe("$share/one/t", 1)
+    publishers = [dial(broker, version=both) for _ in range(8)]
+
+    def publish():
+        for publisher in publishers:
+            publisher.publish("t", b"x", 1)
+
+    assert sorted(map(len, shares(members, 8, publish))) == [0, 0, 0, 8]
+
+
 @pytest.mark.parametrize("version", [paho.MQTTv31, paho.MQTTv311], ids=["v3.1", "v3.1.1"])
 def test_old_clients_share_too(operate, dial, version):
     """M9: `$queue` and `$share` before MQTT 5."""

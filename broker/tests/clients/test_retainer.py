@@ -54,6 +54,23 @@ def test_no_more_topics_than_allowed(operate, dial, both):
     broker.await_counter("retained.dropped", 1)
 
 
+def test_how_much_is_stored_in_a_time(operate, dial, both):
+    """M6: what is above retainer.max_publish_rate is delivered and not kept; clearing counts as storing does."""
+    broker = operate('retainer.max_publish_rate = "2/1h"\n', shards=1)
+    client = dial(broker, version=both)
+    client.subscribe("r/#", 1)
+    for topic, payload in (("r/1", b"a"), ("r/2", b"b"), ("r/3", b"c"), ("r/1", b"")):
+        client.publish(topic, payload, 1, True)
+    assert client.payloads(4) == [b"a", b"b", b"c", b""]
+    broker.await_counter("retained.dropped", 2)
+    assert broker.ask("retainer", "info") == {"retained": 2}
+    broker.set("retainer.max_publish_rate", "infinity")
+    client.publish("r/1", b"", 1, True)
+    client.publish("r/2", b"d", 1, True)
+    found = retained_by(dial, broker, "r/+", version=both)
+    assert {topic: each.payload for topic, each in found.items()} == {"r/2": b"d"}
+
+
 def test_what_brings_no_expiry_gets_the_configured_one(operate, dial):
     """M4: of MQTT 5 and 3.1.1 alike; a message's own expiry goes before it."""
     broker = operate("retainer.msg_expiry_interval = 2s\n")

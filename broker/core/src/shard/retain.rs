@@ -9,8 +9,9 @@ use super::Shard;
 use super::hub::{Once, Target, has_room};
 use super::record::{Record, RemoteTarget, SessionRef};
 use crate::control::RetainedFacts;
+use crate::limit::Bucket;
 use crate::machine::{Effects, ShardId};
-use crate::message::{Message, NEVER_MS, Publication};
+use crate::message::{Message, NEVER_MS, Publication, Publisher};
 use crate::retained::{Cursor, Topical};
 use crate::settings::Settings;
 use crate::slab::Slab;
@@ -80,6 +81,8 @@ pub(super) struct Replays {
     active: VecDeque<u32>,
     /// Messages retained so far.
     sequence: u64,
+    /// What may still be stored and cleared, where that is limited.
+    stored: Bucket,
 }
 
 impl Replays {
@@ -119,6 +122,10 @@ impl Shard {
         if !self.hub.settings.retainer_enable {
             return;
         }
+        if !self.may_retain(passing) {
+            self.hub.counters.retained_dropped += 1;
+            return;
+        }
         if passing.payload.is_empty() {
             self.retained.remove(passing.topic);
             return;
@@ -142,6 +149,19 @@ impl Shard {
         }
         self.retained.insert(Retained { message: Message::keep(&passing), sequence });
         self.hub.counters.messages_retained += 1;
+    }
+
+    /// Counts a message against what may be stored and cleared in a time. The broker's own are not counted.
+    fn may_retain(&mut self, passing: &Publication<'_>) -> bool {
+        let Some(rate) = self.hub.settings.retainer_max_publish_rate else { return true };
+        if passing.publisher == Publisher::BROKER {
+            return true;
+        }
+        let open = self.replays.stored.is_open(rate, self.turn);
+        if open {
+            self.replays.stored.take(rate, self.turn, 1);
+        }
+        open
     }
 
     /// Makes ready to send the retained messages that match a filter [MQTT-3.3.1-9] [MQTT3-3.3.1-6]: adds those of this

@@ -11,7 +11,7 @@ use super::record::{GroupRef, Record, RemoteTarget, SessionRef};
 use crate::machine::{Effects, ShardId};
 use crate::message::Publication;
 use crate::session::Via;
-use crate::settings::ShareStrategy;
+use crate::settings::{ShareStrategy, StickyPick};
 use crate::share::{Group, Member, MemberKey};
 use crate::slab::Slab;
 use crate::topics::{FilterId, Index, Matches, SubOptions, Subscriber, filter};
@@ -277,15 +277,22 @@ impl Shard {
 
     fn pick(&mut self, group: u32, failed: Option<(ShardId, SessionRef)>, passing: &Publication<'_>) -> Option<Member> {
         let held = self.groups.at_home.get_mut(group)?;
-        let strategy = self.hub.settings.share_strategy(|| held.group_name());
-        let topic_hash = match strategy {
-            ShareStrategy::HashTopic => self.placement.hash(passing.topic.as_bytes()),
+        let (strategy, initial) = self.hub.settings.share_strategy(|| held.group_name());
+        let topic_hash = match (strategy, initial) {
+            (ShareStrategy::HashTopic, _) | (ShareStrategy::Sticky, StickyPick::HashTopic) => {
+                self.placement.hash(passing.topic.as_bytes())
+            }
             _ => 0,
         };
         let random = self.random.next_u64();
         let publisher = passing.publisher;
         // Reduced by its upper bits.
         let client_hash = u64::from(publisher.client_hash) << 32;
+        let random = match (strategy, initial) {
+            (ShareStrategy::Sticky, StickyPick::HashTopic) => topic_hash,
+            (ShareStrategy::Sticky, StickyPick::HashClientId) => client_hash,
+            _ => random,
+        };
         let failed = failed.map(|(shard, SessionRef { session, generation })| MemberKey { shard, session, generation });
         held.group.pick_except(strategy, publisher.key, client_hash, topic_hash, random, failed.as_slice())
     }

@@ -1,7 +1,7 @@
 //! Keys of what becomes of messages and subscriptions beside the protocol: shared groups, automatic subscriptions,
 //! rewriting, delayed and retained messages.
 
-use super::strategies::{GROUP_STRATEGY_NAMES, STRATEGIES};
+use super::strategies::{GROUP_STICKY_PICK_NAMES, GROUP_STRATEGY_NAMES, STICKY_PICKS, STRATEGIES};
 use super::{INTERVAL_MAX, Key, PACKET_BYTES_MAX, fit, key};
 use crate::config::kind::Kind;
 use crate::config::records;
@@ -13,15 +13,20 @@ pub(super) const KEYS: &[Key] = &[
         "default",
         Kind::Choice {
             names: &GROUP_STRATEGY_NAMES,
-            set: |t, index| {
-                let groups = &mut t.config.settings.shared_subscription_groups;
-                match index.checked_sub(1) {
-                    Some(index) => groups.insert(t.name.into(), STRATEGIES[index].1),
-                    None => groups.remove(t.name),
-                };
-            },
+            set: |t, index| t.group(|group| group.strategy = index.checked_sub(1).map(|index| STRATEGIES[index].1)),
         },
         "The same for the shared subscriptions of one group. `default` is `mqtt.shared_subscription_strategy`.",
+    ),
+    key(
+        "broker.shared_subscription_group.<name>.initial_sticky_pick",
+        "default",
+        Kind::Choice {
+            names: &GROUP_STICKY_PICK_NAMES,
+            set: |t, index| {
+                t.group(|group| group.initial_sticky_pick = index.checked_sub(1).map(|index| STICKY_PICKS[index].1));
+            },
+        },
+        "The same for one group. `default` is `mqtt.shared_subscription_initial_sticky_pick`.",
     ),
     key(
         "auto_subscribe.topics",
@@ -95,6 +100,13 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Rate(|t, rate| t.config.settings.retainer_delivery_rate = rate),
         "Retained messages a second that a client gets for its subscriptions. EMQX has 1000/s; here a client that reads \
          slowly is waited for, so that a limit is needed for its sake alone.",
+    ),
+    key(
+        "retainer.max_publish_rate",
+        "infinity",
+        Kind::Budget { bytes: false, set: |t, rate| t.config.settings.retainer_max_publish_rate = rate },
+        "Messages that one shard retains, and topics that it clears, in a time; more are delivered and change nothing. EMQX \
+         has 1000/s for a node.",
     ),
     key(
         "retainer.max_payload_size",

@@ -14,7 +14,7 @@ mod strategies;
 
 use super::kind::Kind;
 use super::{Config, Listener, queues, zones};
-use ringmq_core::settings::QueueSettings;
+use ringmq_core::settings::{QueueSettings, ShareGroup};
 use std::time::Duration;
 
 /// The path element that stands for a name of the operator's choice.
@@ -42,6 +42,16 @@ pub(crate) struct Target<'a> {
 impl Target<'_> {
     fn listener(&mut self) -> &mut Listener {
         self.config.listeners.entry(self.name.to_owned()).or_default()
+    }
+
+    /// Changes what a group of shared subscriptions has of its own. One of which nothing is said is not kept.
+    fn group(&mut self, change: impl FnOnce(&mut ShareGroup)) {
+        let groups = &mut self.config.settings.shared_subscription_groups;
+        let group = groups.entry(self.name.into()).or_default();
+        change(group);
+        if *group == ShareGroup::default() {
+            groups.remove(self.name);
+        }
     }
 
     /// Changes a message queue. One of which nothing is said is not kept.

@@ -1,6 +1,6 @@
 //! Keys of the protocol: capabilities, sessions, queues, the rate limits of clients.
 
-use super::strategies::{STRATEGIES, STRATEGY_NAMES};
+use super::strategies::{STICKY_PICK_NAMES, STICKY_PICKS, STRATEGIES, STRATEGY_NAMES};
 use super::{DAY, INTERVAL_MAX, Key, PACKET_BYTES_MAX, SECOND, fit, key};
 use crate::config::kind::Kind;
 use std::time::Duration;
@@ -76,6 +76,15 @@ pub(super) const KEYS: &[Key] = &[
             set: |t, index| t.config.settings.shared_subscription_strategy = STRATEGIES[index].1,
         },
         "How the member of a shared subscription that receives a message is picked.",
+    ),
+    key(
+        "mqtt.shared_subscription_initial_sticky_pick",
+        "random",
+        Kind::Choice {
+            names: &STICKY_PICK_NAMES,
+            set: |t, index| t.config.settings.shared_subscription_initial_sticky_pick = STICKY_PICKS[index].1,
+        },
+        "How `sticky` picks the member that it then keeps, for each publisher; `local` is `random`.",
     ),
     key(
         "mqtt.ignore_loop_deliver",

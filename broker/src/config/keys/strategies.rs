@@ -1,6 +1,6 @@
 //! Names of the strategies of shared subscriptions.
 
-use ringmq_core::settings::ShareStrategy;
+use ringmq_core::settings::{ShareStrategy, StickyPick};
 
 pub(super) const STRATEGIES: [(&str, ShareStrategy); 7] = [
     ("random", ShareStrategy::Random),
@@ -32,3 +32,16 @@ pub(super) const GROUP_STRATEGY_NAMES: [&str; STRATEGIES.len() + 1] = {
     }
     names
 };
+
+pub(super) const STICKY_PICKS: [(&str, StickyPick); 4] = [
+    ("random", StickyPick::Random),
+    ("local", StickyPick::Local),
+    ("hash_topic", StickyPick::HashTopic),
+    ("hash_clientid", StickyPick::HashClientId),
+];
+
+pub(super) const STICKY_PICK_NAMES: [&str; STICKY_PICKS.len()] = ["random", "local", "hash_topic", "hash_clientid"];
+
+/// `default` and these.
+pub(super) const GROUP_STICKY_PICK_NAMES: [&str; STICKY_PICKS.len() + 1] =
+    ["default", "random", "local", "hash_topic", "hash_clientid"];

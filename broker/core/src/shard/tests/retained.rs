@@ -1,9 +1,11 @@
 //! Retained messages across shards.
 
 use super::harness::{World, options};
+use crate::limit::Rate;
 use crate::settings::Settings;
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::vec::Vec;
 use ringmq_wire::{PacketType, QoS, ReasonCode, Version, encode_ack};
 
 /// [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-9]
@@ -119,4 +121,25 @@ fn a_retained_message_expires_after_the_interval_unless_it_says_otherwise() {
         world.settle();
         assert_eq!(world.packets(subscriber).len(), 1 + usize::from(replayed), "after {after_ms} ms more");
     }
+}
+
+/// `retainer.max_publish_rate`: what is more is delivered, and changes nothing of what is retained.
+#[test]
+fn what_is_stored_and_cleared_in_a_time_can_be_limited() {
+    let retainer_max_publish_rate = Rate::new(3, 1_000_000_000);
+    let mut world = World::new(1, Settings { retainer_max_publish_rate, ..Settings::default() });
+    let client = world.connect("c", Version::V5);
+    world.subscribe(client, "r/#", options(QoS::AtMostOnce));
+    world.packets(client);
+    let publish = |world: &mut World, number: u16, payload: &str| {
+        world.publish_as(client, &format!("r/{number}"), payload, QoS::AtMostOnce, 0, true);
+        assert_eq!(world.packets(client).len(), 1, "delivered in any case");
+        let counters = world.shard(0).counters();
+        (counters.retained, counters.retained_dropped)
+    };
+    let counts: Vec<_> = (0..5).map(|number| publish(&mut world, number, "x")).collect();
+    assert_eq!(counts, [(1, 0), (2, 0), (3, 0), (3, 1), (3, 2)]);
+    assert_eq!(publish(&mut world, 0, ""), (3, 3), "clearing counts as well");
+    world.pass(1_000);
+    assert_eq!(publish(&mut world, 0, ""), (2, 3));
 }

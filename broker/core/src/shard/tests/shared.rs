@@ -1,7 +1,8 @@
 //! Shared subscriptions across shards.
 
 use super::harness::{World, options};
-use crate::settings::{Settings, ShareStrategy};
+use crate::settings::{Settings, ShareGroup, ShareStrategy, StickyPick};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 use ringmq_wire::{PacketType, QoS, ReasonCode, Version, encode_ack};
@@ -45,9 +46,10 @@ fn each_message_goes_to_one_member() {
 /// `broker.shared_subscription_group.<group>.strategy`
 #[test]
 fn a_group_can_have_a_strategy_of_its_own() {
+    let of_its_own = ShareGroup { strategy: Some(ShareStrategy::HashClientId), ..ShareGroup::default() };
     let settings = Settings {
         shared_subscription_strategy: ShareStrategy::RoundRobin,
-        shared_subscription_groups: [("one".into(), ShareStrategy::HashClientId)].into(),
+        shared_subscription_groups: [("one".into(), of_its_own)].into(),
         ..Settings::default()
     };
     let mut world = World::new(2, settings);
@@ -67,6 +69,44 @@ fn a_group_can_have_a_strategy_of_its_own() {
     let mut counts: Vec<_> = members.iter().map(|member| world.packets(*member).len()).collect();
     counts[..2].sort_unstable();
     assert_eq!(counts, [0, 20, 10, 10]);
+}
+
+/// `mqtt.shared_subscription_initial_sticky_pick`, and that of one group: what is picked first is kept.
+#[test]
+fn a_sticky_group_begins_with_the_member_that_it_is_told_to() {
+    let of_its_own = ShareGroup { initial_sticky_pick: Some(StickyPick::HashTopic), ..ShareGroup::default() };
+    let settings = Settings {
+        shared_subscription_strategy: ShareStrategy::Sticky,
+        shared_subscription_initial_sticky_pick: StickyPick::HashClientId,
+        shared_subscription_groups: [("by-topic".into(), of_its_own)].into(),
+        ..Settings::default()
+    };
+    // Which of a group's ten members gets the messages of a publisher that sends these topics, one after the other.
+    let picked = |group: &str, client_id: &str, topics: [&str; 2]| {
+        let mut world = World::new(2, settings.clone());
+        let members: Vec<_> = (0..10).map(|number| world.connect(&format!("m{number}"), Version::V5)).collect();
+        for member in &members {
+            world.subscribe(*member, &format!("$share/{group}/+"), options(QoS::AtMostOnce));
+            world.packets(*member);
+        }
+        let publisher = world.connect(client_id, Version::V311);
+        topics.iter().for_each(|topic| world.publish(publisher, topic, "x", QoS::AtMostOnce, 0));
+        let got = members.iter().map(|member| world.packets(*member).len());
+        let got = got.enumerate().filter(|(_, count)| *count > 0).collect::<Vec<_>>();
+        let [(member, 2)] = got[..] else { panic!("one member has both: {got:?}") };
+        member
+    };
+    let mut by_client = BTreeSet::new();
+    let mut by_topic = BTreeSet::new();
+    for number in 0..10 {
+        let name = format!("p{number}");
+        let first = picked("by-client", &name, ["a", "b"]);
+        assert_eq!(picked("by-client", &name, ["c", "a"]), first, "whatever the topic");
+        by_client.insert(first);
+        by_topic.insert(picked("by-topic", &name, ["a", "b"]));
+    }
+    assert!(by_client.len() > 1, "clients differ");
+    assert_eq!(by_topic.len(), 1, "whoever publishes");
 }
 
 /// EMQX: what a member leaves unacknowledged goes to another.

@@ -13,11 +13,15 @@ pub use queues::{QUEUES_MAX, QueueDispatch, QueueKey, QueueSettings};
 pub use sharing::{ShareGroup, ShareStrategy, StickyPick};
 
 use crate::limit::{Limits, Rate};
+use crate::machine::{HIGH_WATER_BYTES, low_water_bytes};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
+
+/// Smallest [`Settings::high_watermark`], bytes.
+pub const HIGH_WATERMARK_MIN: usize = 64 * 1024;
 
 /// How large a connected client's backlog may become (`force_shutdown`). Beyond that it is disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,6 +248,9 @@ pub struct Settings {
     pub retainer_stop_publish_clear_msg: bool,
     /// `listeners.tcp.<name>.tcp_options.send_timeout`: a client that takes no byte for this long is closed.
     pub send_timeout: Duration,
+    /// `listeners.tcp.<name>.tcp_options.high_watermark`, bytes, at least [`HIGH_WATERMARK_MIN`]: a client with so much
+    /// unsent is sent nothing more for the time being.
+    pub high_watermark: usize,
     /// `listeners.tcp.<name>.mountpoint`: what stands before the topics of a client.
     pub mountpoint: Option<Mountpoint>,
     /// `listeners.tcp.<name>.proxy_protocol`: whether each connection begins with what a proxy says of it.
@@ -302,6 +309,11 @@ impl Settings {
             kept.push("mqtt.max_awaiting_rel");
         }
         kept
+    }
+
+    /// Unsent bytes at or below which a client is sent again what waits for it.
+    pub(crate) fn low_watermark(&self) -> usize {
+        low_water_bytes(self.high_watermark)
     }
 
     /// The priority of a topic's messages in a queue: higher ones leave first.
@@ -364,6 +376,7 @@ impl Default for Settings {
             retainer_max_messages: 0,
             retainer_stop_publish_clear_msg: false,
             send_timeout: Duration::from_secs(15),
+            high_watermark: HIGH_WATER_BYTES,
             mountpoint: None,
             proxy_protocol: false,
             proxy_protocol_timeout: Duration::from_secs(3),

@@ -2,7 +2,7 @@
 
 mod support;
 
-use ringmq_core::machine::{CloseHow, Command, ConnId, Input};
+use ringmq_core::machine::{CloseHow, Command, ConnId, Input, LOW_WATER_BYTES};
 use ringmq_drive::{DriverKind, Options};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
@@ -303,7 +303,7 @@ fn the_machine_is_told_when_a_congested_connection_has_drained() {
             Scripted::new(recorder, |input: &Input<'_>, fx| {
                 if let Input::Received { conn, .. } = input {
                     fx.outbox.buffer(*conn).resize(30_000_000, 7);
-                    fx.outbox.watch_drain(*conn);
+                    fx.outbox.watch_drain(*conn, LOW_WATER_BYTES);
                 }
             })
         });

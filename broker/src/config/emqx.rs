@@ -46,7 +46,6 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.authentication",
     "listeners.tcp.*.enable_authn",
     "listeners.tcp.*.limiter",
-    "listeners.tcp.*.tcp_options.high_watermark",
     "listeners.tcp.*.tcp_options.keepalive",
     "listeners.tcp.*.tcp_options.nodelay",
     "listeners.tcp.*.tcp_options.nolinger",

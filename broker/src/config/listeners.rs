@@ -6,6 +6,7 @@ use super::values::Given;
 use super::zones::DEFAULT_ZONE;
 use super::{BACKLOG_CONNECTIONS, DEFAULT_LISTENER, MQTT_PORT};
 use ringmq_core::limit::{Allowance, Limits};
+use ringmq_core::machine::HIGH_WATER_BYTES;
 use ringmq_core::settings::{Mountpoint, Settings};
 use ringmq_drive::AccessRule;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -47,6 +48,8 @@ pub(crate) struct Listener {
     pub(crate) access_rules: Vec<AccessRule>,
     /// `listeners.tcp.<name>.tcp_options.send_timeout`.
     pub(crate) send_timeout: Duration,
+    /// `listeners.tcp.<name>.tcp_options.high_watermark`, bytes.
+    pub(crate) high_watermark: usize,
     /// `listeners.tcp.<name>.max_conn_rate_per_ip`, a second and shard; 0 is unlimited.
     pub(crate) max_conn_rate_per_ip: u32,
 }
@@ -67,6 +70,7 @@ impl Default for Listener {
             limits: ListenerLimits::default(),
             access_rules: Vec::new(),
             send_timeout: SEND_TIMEOUT,
+            high_watermark: HIGH_WATER_BYTES,
             max_conn_rate_per_ip: 0,
         }
     }
@@ -80,6 +84,7 @@ impl Listener {
         settings.proxy_protocol = self.proxy_protocol;
         settings.proxy_protocol_timeout = self.proxy_protocol_timeout;
         settings.send_timeout = self.send_timeout;
+        settings.high_watermark = self.high_watermark;
         settings.max_conn_rate_per_ip = self.max_conn_rate_per_ip;
     }
 }

@@ -186,7 +186,7 @@ fn lists_are_printed_as_they_can_be_read() {
 fn a_file_in_emqx_words_is_understood() {
     let (_dir, loaded) = from_file(
         "node { name = \"n1@10.0.0.1\", role = core, data_dir = \"/tmp/x\" }\n\
-         listeners.tcp.default { bind = \"127.0.0.1:2883\", mountpoint = x, enable_authn = false, max_connections = 100, tcp_options { backlog = 99 } }\n\
+         listeners.tcp.default { bind = \"127.0.0.1:2883\", mountpoint = x, enable_authn = false, max_connections = 100, tcp_options { backlog = 99, high_watermark = 512KB } }\n\
          listeners.tcp.inner.bind = 2884\n\
          listeners.ssl.default.enable = false\n\
          mqtt { max_packet_size = 64KB, keepalive_multiplier = 2.5, shared_subscription_strategy = hash_topic\n\
@@ -197,7 +197,9 @@ fn a_file_in_emqx_words_is_understood() {
     assert_eq!(config.listeners["default"].bind.to_string(), "127.0.0.1:2883");
     assert_eq!(config.listeners["default"].backlog, 99);
     assert_eq!(config.listeners["default"].max_connections, 100);
-    assert!(config.effective().for_listeners[0].mountpoint.is_some());
+    let of_default = &config.effective().for_listeners[0];
+    assert!(of_default.mountpoint.is_some());
+    assert_eq!(of_default.high_watermark, 512 * 1024);
     assert_eq!(config.listeners["inner"].bind.to_string(), "0.0.0.0:2884");
     assert_eq!(config.settings.max_packet_size, 64 * 1024);
     assert_eq!(config.settings.keepalive_multiplier_permille, 2500);

@@ -12,7 +12,7 @@ use crate::disturbance::nanos;
 use crate::plan::Pace;
 use crate::schedule::Schedule;
 use crate::stage::{Event, Phase};
-use ringmq_core::machine::{ConnId, Effects, HIGH_WATER_BYTES, Lane};
+use ringmq_core::machine::{ConnId, Effects, HIGH_WATER_BYTES, LOW_WATER_BYTES, Lane};
 use ringmq_wire::{Ack, PacketType, PublishOut, QoS, ReasonCode, encode_ack};
 
 /// Bytes of one credit in a mesh batch: the publisher's number on its thread, and a count.
@@ -169,7 +169,7 @@ impl Fleet {
         let (publisher, client) = (&mut self.publishers[local], &mut self.clients[local]);
         let conn = client.conn();
         if fx.outbox.unsent(conn) > HIGH_WATER_BYTES {
-            fx.outbox.watch_drain(conn);
+            fx.outbox.watch_drain(conn, LOW_WATER_BYTES);
             return false;
         }
         let packet_id = match traffic.qos {

@@ -24,7 +24,7 @@ mod outbox;
 mod outbox_model;
 
 pub use mesh_out::{Lane, MeshOut};
-pub use outbox::{HIGH_WATER_BYTES, LOW_WATER_BYTES, Outbox, OutgoingBuffer, Sent};
+pub use outbox::{HIGH_WATER_BYTES, LOW_WATER_BYTES, Outbox, OutgoingBuffer, Sent, low_water_bytes};
 
 use alloc::vec::Vec;
 use core::any::Any;
@@ -114,7 +114,7 @@ pub enum Input<'a> {
         /// At least one byte.
         bytes: &'a [u8],
     },
-    /// A connection for which [`Outbox::watch_drain`] was called has at most [`LOW_WATER_BYTES`] unsent.
+    /// A connection for which [`Outbox::watch_drain`] was called has no more unsent than was asked.
     Drained {
         /// Which connection.
         conn: ConnId,

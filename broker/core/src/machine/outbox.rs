@@ -10,11 +10,18 @@
 use super::ConnId;
 use alloc::vec::Vec;
 
-/// Unsent bytes above which a connection counts as congested (EMQX: `tcp_options.high_watermark`).
+/// Unsent bytes from which on a connection counts as congested, unless the operator says otherwise (EMQX:
+/// `tcp_options.high_watermark`).
 pub const HIGH_WATER_BYTES: usize = 1024 * 1024;
 
-/// Unsent bytes at or below which a congested connection counts as drained.
-pub const LOW_WATER_BYTES: usize = HIGH_WATER_BYTES / 4;
+/// Unsent bytes at or below which such a connection counts as drained.
+pub const LOW_WATER_BYTES: usize = low_water_bytes(HIGH_WATER_BYTES);
+
+/// The low mark that goes with a high one, bytes.
+#[must_use]
+pub const fn low_water_bytes(high: usize) -> usize {
+    high / 4
+}
 
 /// Pooled buffers that grew beyond this are given back to the allocator.
 const POOLED_BUFFER_BYTES_MAX: usize = 16 * 1024;
@@ -38,7 +45,8 @@ pub struct OutgoingBuffer {
     /// How much of `in_flight` the kernel has taken.
     pub taken: usize,
     dirty: bool,
-    watched: bool,
+    /// How much may be unsent when the machine is to be told.
+    watched: Option<usize>,
 }
 
 impl OutgoingBuffer {
@@ -59,7 +67,7 @@ impl OutgoingBuffer {
         }
         self.taken = 0;
         self.dirty = false;
-        self.watched = false;
+        self.watched = None;
     }
 }
 
@@ -99,11 +107,11 @@ impl Outbox {
         self.get(conn).map_or(&[], |buffer| &buffer.pending)
     }
 
-    /// For machines: asks for [`Input::Drained`](super::Input::Drained) once at most [`LOW_WATER_BYTES`] are unsent.
-    /// Only meaningful while something is unsent.
-    pub fn watch_drain(&mut self, conn: ConnId) {
+    /// For machines: asks for [`Input::Drained`](super::Input::Drained) once at most `low` bytes are unsent. Only
+    /// meaningful while something is. What is asked last holds.
+    pub fn watch_drain(&mut self, conn: ConnId, low: usize) {
         if let Some(buffer) = self.get_mut(conn) {
-            buffer.watched = true;
+            buffer.watched = Some(low);
         }
     }
 
@@ -161,9 +169,9 @@ impl Outbox {
             buffer.in_flight.clear();
             buffer.taken = 0;
         }
-        let drained = buffer.watched && buffer.unsent() <= LOW_WATER_BYTES;
+        let drained = buffer.watched.is_some_and(|low| buffer.unsent() <= low);
         if drained {
-            buffer.watched = false;
+            buffer.watched = None;
         }
         let pending = buffer.pending.len();
         if rest == 0 && pending == 0 {

@@ -66,7 +66,7 @@ proptest! {
                     model.dirty = true;
                 }
                 Step::Watch(conn) => {
-                    outbox.watch_drain(ConnId(conn));
+                    outbox.watch_drain(ConnId(conn), LOW_WATER_BYTES);
                     let model = models.get_mut(&conn).unwrap();
                     model.watched |= !model.queue.is_empty();
                 }

@@ -14,7 +14,7 @@ use super::topic_metrics::TopicMetrics;
 use super::tracing::Traces;
 use super::write::{Form, Written, write};
 use crate::counters::Counters;
-use crate::machine::{ConnId, Effects, HIGH_WATER_BYTES, LOW_WATER_BYTES};
+use crate::machine::{ConnId, Effects};
 use crate::message::{Message, Publication};
 use crate::session::{Flight, Outgoing, Session, Stage, Stall, Via};
 use crate::settings::{QueueFullPolicy, Settings};
@@ -121,7 +121,9 @@ impl Hub {
 
     fn dispatch(&mut self, target: Target, qos: QoS, retain: bool, once: &mut Once<'_>, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(target.session) else { return };
-        let Some(conn) = session.conn.filter(|conn| fx.outbox.unsent(*conn) < HIGH_WATER_BYTES) else {
+        let (profiles, listener) = (&self.profiles, session.listener);
+        let takes = |conn: &ConnId| !profiles.is_congested(listener, fx.outbox.unsent(*conn));
+        let Some(conn) = session.conn.filter(takes) else {
             self.defer(target, qos, retain, once, fx);
             return;
         };
@@ -187,13 +189,14 @@ impl Hub {
     #[cold]
     fn defer(&mut self, target: Target, qos: QoS, retain: bool, once: &mut Once<'_>, fx: &mut Effects) {
         let session = self.sessions.get_mut(target.session).expect("session to deliver to");
+        let settings = self.profiles.of(session.listener);
         if let Some(conn) = session.conn
-            && fx.outbox.unsent(conn) >= HIGH_WATER_BYTES
+            && self.profiles.is_congested(session.listener, fx.outbox.unsent(conn))
         {
-            self.counters.client_congested += u64::from(stall(session, conn, self.now_ms, fx));
+            let low = settings.low_watermark();
+            self.counters.client_congested += u64::from(stall(session, conn, low, self.now_ms, fx));
             self.to_arm.push(target.session);
         }
-        let settings = self.profiles.of(session.listener);
         let from_queue = matches!(target.via, Some(Via::Queue { .. }));
         if qos == QoS::AtMostOnce && !settings.mqueue_store_qos0 && !from_queue {
             self.counters.delivery_dropped_qos0_msg += 1;
@@ -260,8 +263,9 @@ impl Hub {
                 (_, Some(packet_id)) => packet_id,
                 (_, None) => break,
             };
-            if fx.outbox.unsent(conn) >= HIGH_WATER_BYTES {
-                self.counters.client_congested += u64::from(stall(session, conn, self.now_ms, fx));
+            if self.profiles.is_congested(session.listener, fx.outbox.unsent(conn)) {
+                let low = self.profiles.of(session.listener).low_watermark();
+                self.counters.client_congested += u64::from(stall(session, conn, low, self.now_ms, fx));
                 self.to_arm.push(to);
                 break;
             }
@@ -316,12 +320,13 @@ impl Hub {
         if !session.flags.waits_for_room {
             return;
         }
-        if has_room(session, self.profiles.of(session.listener), fx) {
+        let settings = self.profiles.of(session.listener);
+        if has_room(session, settings, fx) {
             session.flags.waits_for_room = false;
             self.with_room.push(to);
         } else if let Some(conn) = session.conn {
             // The queue may be empty and the connection full: then nothing else would look again.
-            fx.outbox.watch_drain(conn);
+            fx.outbox.watch_drain(conn, settings.low_watermark());
         }
     }
 
@@ -351,8 +356,9 @@ impl Hub {
             && delivery.in_flight() < window
             && let Some(at) = delivery.first_to_resend()
         {
-            if fx.outbox.unsent(conn) >= HIGH_WATER_BYTES {
-                self.counters.client_congested += u64::from(stall(session, conn, self.now_ms, fx));
+            if self.profiles.is_congested(session.listener, fx.outbox.unsent(conn)) {
+                let low = self.profiles.of(session.listener).low_watermark();
+                self.counters.client_congested += u64::from(stall(session, conn, low, self.now_ms, fx));
                 self.to_arm.push(to);
                 return;
             }
@@ -400,13 +406,14 @@ fn count_out(metrics: &mut Option<Box<TopicMetrics>>, topic: &str, qos: QoS) {
     }
 }
 
-/// Notes that a connection has more to take than it should. True if it had not before.
-pub(super) fn stall(session: &mut Session, conn: ConnId, now_ms: u64, fx: &mut Effects) -> bool {
+/// Notes that a connection has more to take than it should, until no more than `low` bytes are left. True if it had not
+/// before.
+pub(super) fn stall(session: &mut Session, conn: ConnId, low: usize, now_ms: u64, fx: &mut Effects) -> bool {
     let unsent = fx.outbox.unsent(conn);
     let stall = &mut session.delivery_mut().stall;
     let first = stall.is_none();
     stall.get_or_insert(Stall { since_ms: now_ms, unsent });
-    fx.outbox.watch_drain(conn);
+    fx.outbox.watch_drain(conn, low);
     first
 }
 
@@ -435,7 +442,7 @@ pub(super) fn has_room(session: &Session, settings: &Settings, fx: &Effects) -> 
         max => max,
     };
     let fits = queued == 0 || (queued < ROOM_QUEUE_LEN && queued + slice_len(settings) <= max);
-    fits && session.conn.is_none_or(|conn| fx.outbox.unsent(conn) <= LOW_WATER_BYTES)
+    fits && session.conn.is_none_or(|conn| fx.outbox.unsent(conn) <= settings.low_watermark())
 }
 
 impl Counters {

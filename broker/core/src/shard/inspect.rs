@@ -9,7 +9,7 @@ use crate::control::{
     ClientFacts, FilterFacts, Lag, PAGE_BYTES_SOFT_MAX, PAGE_ROWS_MAX, PAGE_STEPS_MAX, Page, Position,
     SubscriptionFacts,
 };
-use crate::machine::{Effects, HIGH_WATER_BYTES};
+use crate::machine::Effects;
 use crate::session::{Outgoing, Session, Stage, Subscription, Via};
 use crate::topics::filter;
 use alloc::format;
@@ -101,7 +101,7 @@ impl Shard {
             in_flight_max: held.window,
             unreleased: delivery.map_or(0, |delivery| delivery.unreleased()),
             unsent_bytes,
-            congested: unsent_bytes >= HIGH_WATER_BYTES,
+            congested: self.hub.profiles.is_congested(held.listener, unsent_bytes),
             held_back: self.back_pressure.is_held_back(held.key),
             holds_back: delivery.and_then(|held| held.holding.as_ref()).map_or(0, |holding| holding.len()),
             drops: held.extra.as_ref().map(|extra| extra.drops).unwrap_or_default(),

@@ -8,7 +8,8 @@ use super::Shard;
 use super::conns::Pauses;
 use super::hub::stall;
 use super::record::Record;
-use crate::machine::{Command, ConnId, Effects, HIGH_WATER_BYTES, ShardId};
+use crate::machine::{Command, ConnId, Effects, ShardId};
+use crate::settings::HIGH_WATERMARK_MIN;
 use alloc::vec::Vec;
 
 /// Bytes staged for another shard above which the publishers that feed it are held up.
@@ -168,12 +169,17 @@ impl Shard {
     /// Stops reading from a client that does not take the answers to what it sends: its outbox must not grow with its
     /// requests.
     pub(super) fn choke(&mut self, conn: ConnId, fx: &mut Effects) {
-        if fx.outbox.unsent(conn) < HIGH_WATER_BYTES {
+        let unsent = fx.outbox.unsent(conn);
+        if unsent < HIGH_WATERMARK_MIN {
             return;
         }
         let Some(session) = self.conns.session(conn) else { return };
         let held = self.hub.sessions.get_mut(session).expect("live session");
-        self.hub.counters.client_congested += u64::from(stall(held, conn, self.hub.now_ms, fx));
+        if !self.hub.profiles.is_congested(held.listener, unsent) {
+            return;
+        }
+        let low = self.hub.profiles.of(held.listener).low_watermark();
+        self.hub.counters.client_congested += u64::from(stall(held, conn, low, self.hub.now_ms, fx));
         self.hub.to_arm.push(session);
         self.pause(conn, Pauses::CHOKED, fx);
     }
@@ -182,7 +188,8 @@ impl Shard {
     pub(super) fn drained(&mut self, conn: ConnId, fx: &mut Effects) {
         let Some(session) = self.conns.session(conn) else { return };
         self.hub.drained(session, fx);
-        if fx.outbox.unsent(conn) < HIGH_WATER_BYTES {
+        let listener = self.conns.get(conn).map_or(0, |open| open.listener);
+        if !self.hub.profiles.is_congested(listener, fx.outbox.unsent(conn)) {
             self.unpause(conn, Pauses::CHOKED, fx);
         }
     }

@@ -5,7 +5,7 @@
 use super::Shard;
 use super::overload::Load;
 use super::retain::slice_len;
-use crate::settings::Settings;
+use crate::settings::{HIGH_WATERMARK_MIN, Settings};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -28,6 +28,13 @@ impl Profiles {
     #[inline]
     pub(super) fn of(&self, listener: u16) -> &Rc<Settings> {
         self.by_listener.get(usize::from(listener)).unwrap_or(&self.common)
+    }
+
+    /// True if a client of a listener has so much unsent that what comes next has to wait. Most have so little that its
+    /// mark need not be looked up.
+    #[inline]
+    pub(super) fn is_congested(&self, listener: u16, unsent: usize) -> bool {
+        unsent >= HIGH_WATERMARK_MIN && unsent >= self.of(listener).high_watermark
     }
 
     /// Whether any client is to be protected from overload.

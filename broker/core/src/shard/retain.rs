@@ -321,7 +321,8 @@ impl Shard {
     /// Begins or goes on with the replays of a session, one slice at a time, if it has room.
     pub(super) fn continue_replays(&mut self, session: u32, fx: &mut Effects) {
         let Some(held) = self.hub.sessions.get_mut(session) else { return };
-        let room = has_room(held, self.hub.profiles.of(held.listener), fx);
+        let settings = self.hub.profiles.of(held.listener);
+        let (room, low) = (has_room(held, settings, fx), settings.low_watermark());
         let Some(extra) = &mut held.extra else { return };
         if extra.replaying || extra.replays.is_empty() {
             return;
@@ -338,7 +339,7 @@ impl Shard {
         }
         held.flags.waits_for_room = true;
         if let Some(conn) = held.conn {
-            fx.outbox.watch_drain(conn);
+            fx.outbox.watch_drain(conn, low);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Keys of the listeners.
 
-use super::{DAY, Key, SECOND, fit, key};
+use super::{DAY, Key, PACKET_BYTES_MAX, SECOND, fit, key};
 use crate::config::kind::Kind;
 use crate::config::listeners::{ACCESS_RULES_MAX, add_access_rules};
-use ringmq_core::settings::Mountpoint;
+use ringmq_core::settings::{HIGH_WATERMARK_MIN, Mountpoint};
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -30,6 +30,17 @@ pub(super) const KEYS: &[Key] = &[
         "15s",
         Kind::Duration { min: SECOND, max: DAY, set: |t, span| t.listener().send_timeout = span },
         "A client of this listener that takes no byte for this long is disconnected.",
+    ),
+    key(
+        "listeners.tcp.<name>.tcp_options.high_watermark",
+        "1MB",
+        Kind::Size {
+            min: HIGH_WATERMARK_MIN as u64,
+            max: PACKET_BYTES_MAX,
+            set: |t, n| t.listener().high_watermark = fit(n),
+        },
+        "A client of this listener with so much unsent is congested: further messages go to its queue until three quarters \
+         have gone.",
     ),
     key(
         "listeners.tcp.<name>.max_conn_rate_per_ip",

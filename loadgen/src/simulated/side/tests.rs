@@ -120,7 +120,7 @@ fn a_shard_that_does_not_read_leaves_the_bytes_where_the_client_sees_them() {
     rig.command_shard(Command::PauseReading { conn: ConnId(0) });
     rig.turns();
     rig.append(HIGH_WATER_BYTES + 1);
-    rig.clients[0].fx.outbox.watch_drain(CLIENT);
+    rig.clients[0].fx.outbox.watch_drain(CLIENT, LOW_WATER_BYTES);
     rig.turns();
     assert_eq!(rig.clients[0].fx.outbox.unsent(CLIENT), HIGH_WATER_BYTES + 1);
     assert!(rig.shards[0].machine.log.is_empty() && rig.clients[0].machine.log.is_empty());

@@ -64,3 +64,32 @@ fn who_is_gone_is_forgotten_and_nobody_is_known_unless_that_is_wanted() {
         assert!(congested(&mut world).is_empty());
     }
 }
+
+/// `tcp_options.high_watermark`: a mark for the clients of each listener.
+#[test]
+fn a_listener_says_how_much_may_be_unsent() {
+    let with = |high_watermark| Settings { high_watermark, mqueue_store_qos0: true, ..Settings::default() };
+    let (small, large) = (128 * 1024, 2 * HIGH_WATER_BYTES);
+    let for_listeners = alloc::vec![with(small), with(large)];
+    let mut world = World::new(1, Settings { for_listeners, ..Settings::default() });
+    let publisher = world.connect("p", Version::V311);
+    for (listener, mark) in [(0, small), (1, large)] {
+        world.come_by(listener);
+        let slow = world.connect(if listener == 0 { "little" } else { "much" }, Version::V5);
+        let topic = if listener == 0 { "l" } else { "m" };
+        world.subscribe(slow, topic, options(QoS::AtMostOnce));
+        world.packets(slow);
+        world.set_deaf(slow, true);
+        let payload = "x".repeat(16 * 1024);
+        let sent = 2 * mark / payload.len();
+        for _ in 0..sent {
+            world.publish(publisher, topic, &payload, QoS::AtMostOnce, 0);
+        }
+        let unsent = world.unsent(slow);
+        assert!((mark..mark + 2 * payload.len()).contains(&unsent), "{unsent} of {mark}");
+        // Nothing is lost, and the rest comes once all but a quarter of the mark has gone.
+        world.set_deaf(slow, false);
+        world.settle();
+        assert_eq!(world.packets(slow).len(), sent);
+    }
+}

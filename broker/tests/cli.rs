@@ -189,7 +189,7 @@ fn check_config_takes_an_existing_file_of_emqx() {
          cluster {\n  name = emqxcl\n  discovery_strategy = manual\n}\n\
          dashboard {\n  listeners.http.bind = 18083\n}\n\
          authentication = [{ mechanism = password_based, backend = built_in_database }]\n\
-         listeners.tcp.default { bind = \"0.0.0.0:1883\", max_connections = 1024000, mountpoint = a }\n",
+         listeners.tcp.default { bind = \"0.0.0.0:1883\", max_connections = 1024000, enable_authn = false }\n",
     )
     .expect("a file");
     let output = output(&dir, &["check-config", "--config", "emqx.conf"]);

@@ -234,7 +234,8 @@ fn mistakes_in_a_file_say_where_and_what_is_allowed() {
     assert_eq!(
         refusal("retainer = on"),
         "retainer is a group of keys, not a single value\n  --> r.conf:1:1\n   \
-         = keys within: enable, msg_expiry_interval, delivery_rate, max_payload_size, backend, stop_publish_clear_msg"
+         = keys within: enable, msg_expiry_interval, delivery_rate, max_publish_rate, max_payload_size, backend, \
+         stop_publish_clear_msg"
     );
     assert_eq!(
         refusal("mqtt.idle_timeout = 15"),

@@ -175,14 +175,16 @@ fn every_counter_is_moved_by_something() {
     }
 }
 
-/// What a broker counts that lets an address connect once a second.
+/// What a broker counts that lets an address connect once a second, and wants to hear from a proxy which it is.
 fn rate_limited() -> BTreeSet<String> {
-    let broker = Broker::start("limited", "listeners.tcp.default.max_conn_rate_per_ip = \"1/s\"\n");
+    let settings = "listeners.tcp.default { max_conn_rate_per_ip = \"1/s\", proxy_protocol = true }\n";
+    let broker = Broker::start("limited", settings);
     let by = Instant::now() + PATIENCE;
     loop {
-        let held: Vec<TcpStream> = (0..8).map(|_| raw(&broker, b"")).collect();
+        let held: Vec<TcpStream> = (0..8).map(|_| raw(&broker, b"PROXY UNKNOWN\r\n")).collect();
+        await_end(&mut raw(&broker, b"anybody"));
         let moved = counters(&broker).1;
-        if moved.contains("client.rate_limited") {
+        if ["client.rate_limited", "client.proxy_protocol_error"].iter().all(|name| moved.contains(*name)) {
             return moved;
         }
         assert!(Instant::now() < by, "{} connections: {moved:?}", held.len());

@@ -208,9 +208,12 @@ impl Rig {
         let outbox = &mut self.nodes[shard].fx.outbox;
         outbox.take_dirty(&mut self.dirty);
         for conn in &self.dirty {
-            let count = outbox.start_send(*conn).map_or(0, <[u8]>::len);
-            self.bytes_out += count as u64;
-            outbox.sent(*conn, count);
+            let mut count = outbox.start_send(*conn).map_or(0, |stretch| stretch.bytes.len());
+            while count > 0 {
+                self.bytes_out += count as u64;
+                outbox.sent(*conn, count);
+                count = outbox.rest_of_send(*conn).bytes.len();
+            }
         }
     }
 }

@@ -72,6 +72,13 @@ pub struct Message {
 // There may be millions, and the two counts of an `Rc` make it a cache line.
 const _: () = assert!(size_of::<Message>() == 48);
 
+impl AsRef<[u8]> for Message {
+    /// Topic, properties, payload.
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Message {
     /// A copy of a message that was passing through.
     ///

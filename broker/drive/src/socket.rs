@@ -1,5 +1,6 @@
 //! The socket calls drivers make synchronously.
 
+use ringmq_core::machine::Stretch;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::mem::ManuallyDrop;
@@ -137,10 +138,11 @@ pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> Result<usize, i32> {
     check(unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) })
 }
 
-/// Sends from `bytes` as much as fits.
-pub(crate) fn send(fd: RawFd, bytes: &[u8]) -> Result<usize, i32> {
+/// Sends from `next` as much as fits.
+pub(crate) fn send(fd: RawFd, next: Stretch<'_>) -> Result<usize, i32> {
+    let flags = libc::MSG_NOSIGNAL | if next.more { libc::MSG_MORE } else { 0 };
     // SAFETY: the pointer and length are those of a slice borrowed for the call.
-    check(unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) })
+    check(unsafe { libc::send(fd, next.bytes.as_ptr().cast(), next.bytes.len(), flags) })
 }
 
 /// A descriptor that does nothing, held so that one can be given up when they run out.

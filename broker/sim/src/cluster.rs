@@ -240,10 +240,16 @@ impl Cluster {
         let mut moved = false;
         let mut drained = Vec::new();
         self.hosts[shard].for_each_dirty(|host, conn, link| {
-            while let Some(bytes) = host.fx.outbox.start_send(conn) {
+            let outbox = &mut host.fx.outbox;
+            loop {
+                let _started = outbox.start_send(conn);
+                let bytes = outbox.rest_of_send(conn).bytes;
+                if bytes.is_empty() {
+                    break;
+                }
                 sink(Link(u32::try_from(link).expect("a link")), bytes);
                 let count = bytes.len();
-                if host.fx.outbox.sent(conn, count).drained {
+                if outbox.sent(conn, count).drained {
                     drained.push(conn);
                 }
                 moved = true;

@@ -89,11 +89,7 @@ impl Host {
                 Command::Close { conn, how } => {
                     let link = self.vacate(conn);
                     let unsent = self.fx.outbox.detach(conn);
-                    let mut rest = Vec::new();
-                    if how == CloseHow::Flush {
-                        rest.extend_from_slice(&unsent.in_flight[unsent.taken..]);
-                        rest.extend_from_slice(&unsent.pending);
-                    }
+                    let rest = if how == CloseHow::Flush { unsent.rest() } else { Vec::new() };
                     asked.push(Asked::Close { link, rest });
                 }
                 Command::PauseReading { conn } => asked.push(Asked::Pause { link: self.expect_link(conn) }),

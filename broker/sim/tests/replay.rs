@@ -46,7 +46,7 @@ fn open(shard: &mut Shard, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
 /// Sends a little; returns what was sent.
 fn send(shard: &mut Shard, now: Time, conn: ConnId, fx: &mut Effects) -> Vec<u8> {
     let _started = fx.outbox.start_send(conn);
-    let rest = fx.outbox.rest_of_send(conn);
+    let rest = fx.outbox.rest_of_send(conn).bytes;
     let bytes = rest[..rest.len().min(SENT_AT_A_TIME)].to_vec();
     if !bytes.is_empty() && fx.outbox.sent(conn, bytes.len()).drained {
         shard.handle(now, Input::Drained { conn }, fx);

@@ -87,7 +87,7 @@ impl Rig {
 
     /// Takes what the fleet has to send on a connection.
     fn sent(&mut self, client: u32) -> Vec<Sent> {
-        let bytes = mem::take(&mut self.fx.outbox.detach(ConnId(client)).pending);
+        let bytes = self.fx.outbox.detach(ConnId(client)).rest();
         let mut packets = Vec::new();
         let mut rest = &bytes[..];
         while let Cut::Frame(frame, used) = cut(rest, MAX_PACKET_LEN).unwrap() {

@@ -264,10 +264,10 @@ impl<M: Machine> Side<M> {
             self.list(slot);
             return false;
         }
-        if self.fx.outbox.rest_of_send(conn).is_empty() {
+        if self.fx.outbox.rest_of_send(conn).bytes.is_empty() {
             let _ = self.fx.outbox.start_send(conn);
         }
-        let rest = self.fx.outbox.rest_of_send(conn);
+        let rest = self.fx.outbox.rest_of_send(conn).bytes;
         // The first answer comes only when the whole of the first packet has arrived.
         let most = if end.flags & FRESH != 0 { usize::MAX } else { RECORD_BYTES_MAX };
         let bytes = &rest[..rest.len().min(most)];

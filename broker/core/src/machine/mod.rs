@@ -22,9 +22,11 @@ mod mesh_out;
 mod outbox;
 #[cfg(test)]
 mod outbox_model;
+mod spliced;
 
 pub use mesh_out::{Lane, MeshOut};
-pub use outbox::{HIGH_WATER_BYTES, LOW_WATER_BYTES, Outbox, OutgoingBuffer, Sent, low_water_bytes};
+pub use outbox::{HIGH_WATER_BYTES, LENT_BYTES_MIN, LOW_WATER_BYTES, Outbox, OutgoingBuffer, Sent, low_water_bytes};
+pub use spliced::{Lent, Spliced, Stretch};
 
 use alloc::vec::Vec;
 use core::any::Any;

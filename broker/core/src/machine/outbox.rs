@@ -5,10 +5,15 @@
 //! appending to a second buffer, and the two swap on completion, so a connection has at most one send in flight and its
 //! bytes keep their order.
 //!
+//! A payload of [`LENT_BYTES_MIN`] or more is not copied at all if its owner lends it: what is sent is then spliced
+//! together from the connection's own bytes and the lent ones.
+//!
 //! Absent: any limit on what a machine appends. Machines look at [`Outbox::unsent`] and decide what to drop.
 
 use super::ConnId;
+use super::spliced::{Lent, Spliced, Stretch};
 use alloc::vec::Vec;
+use core::fmt;
 
 /// Unsent bytes from which on a connection counts as congested, unless the operator says otherwise (EMQX:
 /// `tcp_options.high_watermark`).
@@ -22,6 +27,10 @@ pub const LOW_WATER_BYTES: usize = low_water_bytes(HIGH_WATER_BYTES);
 pub const fn low_water_bytes(high: usize) -> usize {
     high / 4
 }
+
+/// Bytes from which on a payload is sent from where it lies, if it is lent. Smaller ones are copied for less than a send
+/// of their own costs.
+pub const LENT_BYTES_MIN: usize = 32 * 1024;
 
 /// Pooled buffers that grew beyond this are given back to the allocator.
 const POOLED_BUFFER_BYTES_MAX: usize = 16 * 1024;
@@ -39,9 +48,9 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub struct OutgoingBuffer {
     /// Bytes appended by the machine and not yet given to the kernel.
-    pub pending: Vec<u8>,
+    pub pending: Spliced,
     /// Bytes given to the kernel; must not be touched while a send is in flight.
-    pub in_flight: Vec<u8>,
+    pub in_flight: Spliced,
     /// How much of `in_flight` the kernel has taken.
     pub taken: usize,
     dirty: bool,
@@ -58,11 +67,19 @@ impl OutgoingBuffer {
         self.pending.capacity() + self.in_flight.capacity()
     }
 
+    /// What the kernel has not taken, copied together.
+    #[must_use]
+    pub fn rest(&self) -> Vec<u8> {
+        let mut rest = self.in_flight.to_vec(self.taken);
+        rest.extend(self.pending.to_vec(0));
+        rest
+    }
+
     fn recycle(&mut self) {
         for buffer in [&mut self.pending, &mut self.in_flight] {
             buffer.clear();
             if buffer.capacity() > POOLED_BUFFER_BYTES_MAX {
-                *buffer = Vec::new();
+                *buffer = Spliced::default();
             }
         }
         self.taken = 0;
@@ -72,7 +89,7 @@ impl OutgoingBuffer {
 }
 
 /// Bytes to send, by connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outbox {
     /// Pool index by connection, [`NONE`] for connections with nothing to send.
     slots: Vec<u32>,
@@ -81,11 +98,58 @@ pub struct Outbox {
     /// Capacity of the buffers on the free list.
     free_bytes: usize,
     dirty: Vec<ConnId>,
+    lent: Option<Lent>,
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("pool", &self.pool).field("dirty", &self.dirty).finish_non_exhaustive()
+    }
 }
 
 impl Outbox {
     /// For machines: the buffer to append a connection's next bytes to.
     pub fn buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
+        self.pending_of(conn).own_mut()
+    }
+
+    /// For machines: lends bytes, in place of those lent before, so that [`Outbox::append_lent`] can refer to them.
+    pub fn lend(&mut self, bytes: Lent) {
+        self.lent = Some(bytes);
+    }
+
+    /// For machines, at the end of a step: ends what [`Outbox::lend`] began. What was appended of it stays alive until it
+    /// is sent.
+    #[inline]
+    pub fn take_back(&mut self) {
+        if self.lent.is_some() {
+            self.lent = None;
+        }
+    }
+
+    /// For machines: appends these bytes without copying them, if they are worth it and lie within what is lent. Says
+    /// whether it did.
+    pub fn append_lent(&mut self, conn: ConnId, bytes: &[u8]) -> bool {
+        let Some(start) = self.offset_in_lent(bytes) else { return false };
+        let lent = self.lent.clone().expect("an offset in it");
+        self.pending_of(conn).splice(lent, start..start + bytes.len());
+        true
+    }
+
+    /// For machines: whether [`Outbox::append_lent`] would append these bytes.
+    #[inline]
+    #[must_use]
+    pub fn lends(&self, bytes: &[u8]) -> bool {
+        bytes.len() >= LENT_BYTES_MIN && self.offset_in_lent(bytes).is_some()
+    }
+
+    fn offset_in_lent(&self, bytes: &[u8]) -> Option<usize> {
+        let lent = (**self.lent.as_ref()?).as_ref().as_ptr_range();
+        let asked = bytes.as_ptr_range();
+        (lent.start <= asked.start && asked.end <= lent.end).then(|| asked.start.addr() - lent.start.addr())
+    }
+
+    fn pending_of(&mut self, conn: ConnId) -> &mut Spliced {
         let index = self.occupied(conn);
         let buffer = &mut self.pool[index];
         if !buffer.dirty {
@@ -101,10 +165,10 @@ impl Outbox {
         self.get(conn).map_or(0, OutgoingBuffer::unsent)
     }
 
-    /// For machines: those of them that the kernel was not given yet.
+    /// For machines: those of them that the kernel was not given yet, without lent ones.
     #[must_use]
     pub fn pending(&self, conn: ConnId) -> &[u8] {
-        self.get(conn).map_or(&[], |buffer| &buffer.pending)
+        self.get(conn).map_or(&[], |buffer| buffer.pending.own())
     }
 
     /// For machines: asks for [`Input::Drained`](super::Input::Drained) once at most `low` bytes are unsent. Only
@@ -139,32 +203,35 @@ impl Outbox {
         !self.dirty.is_empty()
     }
 
-    /// For drivers: the bytes to hand to the kernel now. `None` if there are none or a send is already in flight. The
-    /// bytes stay put until [`Outbox::sent`] says that all of them were taken.
-    pub fn start_send(&mut self, conn: ConnId) -> Option<&[u8]> {
+    /// For drivers: the bytes to hand to the kernel now, or the first of them if they do not lie in one piece. `None` if
+    /// there are none or a send is already in flight. The bytes stay put until [`Outbox::sent`] says that all of them
+    /// were taken.
+    pub fn start_send(&mut self, conn: ConnId) -> Option<Stretch<'_>> {
         let buffer = self.get_mut(conn)?;
         if !buffer.in_flight.is_empty() || buffer.pending.is_empty() {
             return None;
         }
         core::mem::swap(&mut buffer.pending, &mut buffer.in_flight);
         buffer.taken = 0;
-        Some(&buffer.in_flight)
+        Some(buffer.in_flight.stretch(0))
     }
 
-    /// For drivers: what is left of the send in flight after a short write.
+    /// For drivers: what to hand to the kernel next of the send in flight, after a short write or as the next piece;
+    /// empty if none is in flight.
     #[must_use]
-    pub fn rest_of_send(&self, conn: ConnId) -> &[u8] {
-        self.get(conn).map_or(&[], |buffer| &buffer.in_flight[buffer.taken..])
+    pub fn rest_of_send(&self, conn: ConnId) -> Stretch<'_> {
+        self.get(conn).map_or(Stretch { bytes: &[], more: false }, |buffer| buffer.in_flight.stretch(buffer.taken))
     }
 
     /// For drivers: the kernel took `count` bytes of the send in flight.
     pub fn sent(&mut self, conn: ConnId, count: usize) -> Sent {
         let Some(buffer) = self.get_mut(conn) else {
-            return Sent { rest: 0, pending: 0, drained: false };
+            return Sent { rest: 0, short: false, pending: 0, drained: false };
         };
         assert!(buffer.taken + count <= buffer.in_flight.len(), "more bytes sent than were in flight");
         buffer.taken += count;
         let rest = buffer.in_flight.len() - buffer.taken;
+        let short = rest > 0 && (count == 0 || !buffer.in_flight.is_seam(buffer.taken));
         if rest == 0 {
             buffer.in_flight.clear();
             buffer.taken = 0;
@@ -177,7 +244,7 @@ impl Outbox {
         if rest == 0 && pending == 0 {
             self.release(conn);
         }
-        Sent { rest, pending, drained }
+        Sent { rest, short, pending, drained }
     }
 
     /// For drivers: drops everything held for a connection that is gone. Must not be called while the kernel still
@@ -241,6 +308,8 @@ impl Outbox {
 pub struct Sent {
     /// Bytes of the send that the kernel has still to take: send [`Outbox::rest_of_send`] next.
     pub rest: usize,
+    /// The kernel took less than it was given; otherwise `rest` is further pieces.
+    pub short: bool,
     /// Bytes appended meanwhile: call [`Outbox::start_send`] when `rest` is 0.
     pub pending: usize,
     /// Tell the machine [`Input::Drained`](super::Input::Drained).

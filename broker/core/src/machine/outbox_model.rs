@@ -1,7 +1,8 @@
 //! The outbox against a naive model: one byte queue a connection, and the number of its bytes that are in flight.
 
-use super::{ConnId, LOW_WATER_BYTES, Outbox};
+use super::{ConnId, LENT_BYTES_MIN, LOW_WATER_BYTES, Outbox, Stretch};
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use proptest::prelude::*;
 
@@ -11,6 +12,8 @@ const CONNECTIONS: u32 = 6;
 enum Step {
     /// The machine appends that many bytes.
     Append(u32, usize),
+    /// The machine appends that many bytes from where they lie, with some of its own before them.
+    Lend(u32, usize),
     /// The machine asks to be told of the drain.
     Watch(u32),
     /// The driver's end of a turn.
@@ -28,6 +31,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let len = prop_oneof![8 => 1..200_usize, 1 => 10_000..40_000_usize, 1 => LOW_WATER_BYTES..LOW_WATER_BYTES * 2];
     let step = prop_oneof![
         6 => (conn.clone(), len).prop_map(|(conn, len)| Step::Append(conn, len)),
+        2 => (conn.clone(), LENT_BYTES_MIN..LENT_BYTES_MIN * 2).prop_map(|(conn, len)| Step::Lend(conn, len)),
         2 => conn.clone().prop_map(Step::Watch),
         4 => Just(Step::SendDirty),
         8 => (conn.clone(), any::<u8>()).prop_map(|(conn, part)| Step::Taken(conn, part)),
@@ -43,6 +47,16 @@ struct Model {
     in_flight: usize,
     watched: bool,
     dirty: bool,
+}
+
+impl Model {
+    /// What is to be sent next is the beginning of what is in flight, and not only a part of it without saying so.
+    fn check_stretch(&self, next: Stretch<'_>) -> usize {
+        assert!(self.queue.iter().take(next.bytes.len()).eq(next.bytes));
+        assert!(!next.bytes.is_empty());
+        assert_eq!(next.more, next.bytes.len() < self.in_flight);
+        next.bytes.len()
+    }
 }
 
 proptest! {
@@ -65,6 +79,20 @@ proptest! {
                     }
                     model.dirty = true;
                 }
+                Step::Lend(conn, len) => {
+                    let model = models.get_mut(&conn).unwrap();
+                    let lent = Rc::new((0..=len).map(|n| next.wrapping_add(n as u8)).collect::<Vec<u8>>());
+                    next = next.wrapping_mul(3).wrapping_add(29);
+                    outbox.lend(lent.clone());
+                    outbox.buffer(ConnId(conn)).push(next);
+                    prop_assert!(!outbox.append_lent(ConnId(conn), &lent.to_vec()), "bytes that are not lent");
+                    prop_assert!(outbox.append_lent(ConnId(conn), &lent[1..]));
+                    outbox.take_back();
+                    prop_assert!(!outbox.lends(&lent), "no longer lent");
+                    model.queue.push_back(next);
+                    model.queue.extend(&lent[1..]);
+                    model.dirty = true;
+                }
                 Step::Watch(conn) => {
                     outbox.watch_drain(ConnId(conn), LOW_WATER_BYTES);
                     let model = models.get_mut(&conn).unwrap();
@@ -76,12 +104,11 @@ proptest! {
                     for conn in &dirty {
                         let model = models.get_mut(&conn.0).unwrap();
                         model.dirty = false;
-                        let start = outbox.start_send(*conn).map(<[u8]>::to_vec);
-                        if model.in_flight > 0 || model.queue.is_empty() {
-                            prop_assert_eq!(start, None);
-                        } else {
+                        let started = outbox.start_send(*conn).is_some();
+                        prop_assert_eq!(started, model.in_flight == 0 && !model.queue.is_empty());
+                        if started {
                             model.in_flight = model.queue.len();
-                            prop_assert_eq!(start, Some(model.queue.iter().copied().collect()));
+                            model.check_stretch(outbox.rest_of_send(*conn));
                         }
                     }
                     prop_assert!(models.values().all(|model| !model.dirty), "a dirty connection was not listed");
@@ -92,10 +119,10 @@ proptest! {
                     if model.in_flight == 0 {
                         continue;
                     }
-                    let rest: Vec<u8> = model.queue.iter().take(model.in_flight).copied().collect();
-                    prop_assert_eq!(outbox.rest_of_send(id), rest);
-                    let count = if part > 127 { model.in_flight } else { model.in_flight * usize::from(part) / 256 };
+                    let given = model.check_stretch(outbox.rest_of_send(id));
+                    let count = if part > 127 { given } else { given * usize::from(part) / 256 };
                     let sent = outbox.sent(id, count);
+                    prop_assert_eq!(sent.short, count < given);
                     model.queue.drain(..count);
                     model.in_flight -= count;
                     prop_assert_eq!(sent.rest, model.in_flight);
@@ -117,6 +144,7 @@ proptest! {
                     let model = models.insert(conn, Model::default()).unwrap();
                     let held = outbox.detach(ConnId(conn));
                     prop_assert_eq!(held.in_flight.len() - held.taken, model.in_flight);
+                    prop_assert!(model.queue.iter().eq(&held.rest()));
                 }
             }
             for (conn, model) in &models {

@@ -12,7 +12,7 @@ use super::retain::slice_len;
 use super::slow_subs::SlowSubs;
 use super::topic_metrics::TopicMetrics;
 use super::tracing::Traces;
-use super::write::{Form, Written, write};
+use super::write::{Form, Written, lend, write};
 use crate::counters::Counters;
 use crate::machine::{ConnId, Effects};
 use crate::message::{Message, Publication};
@@ -77,6 +77,11 @@ pub(super) struct Once<'a> {
 impl<'a> Once<'a> {
     pub(super) fn new(passing: &'a Publication<'a>) -> Self {
         Self { passing, kept: None, frames: None }
+    }
+
+    /// Of a message that is in memory already.
+    pub(super) fn of_kept(passing: &'a Publication<'a>, message: &Rc<Message>) -> Self {
+        Self { passing, kept: Some(message.clone()), frames: None }
     }
 
     fn keep(&mut self, now_ms: u64) -> Rc<Message> {
@@ -281,6 +286,7 @@ impl Hub {
             }
             let Outgoing { qos, retain, subscription_id, .. } = outgoing;
             let form = Form { qos, retain, dup: false, packet_id, subscription_id };
+            lend(&outgoing.message, self.traces.is_some(), fx);
             if let Some(traces) = &mut self.traces {
                 traces.mark(to, session, conn, passing.topic, fx);
             }
@@ -370,6 +376,7 @@ impl Hub {
             // sent again [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT3-3.3.1-1] [MQTT3-3.3.1-3].
             let Outgoing { message, qos, retain, subscription_id, .. } = outgoing.clone();
             let form = Form { qos, retain, dup: true, packet_id, subscription_id };
+            lend(&message, self.traces.is_some(), fx);
             if let Some(traces) = &mut self.traces {
                 traces.mark(to, session, conn, message.view().topic, fx);
             }

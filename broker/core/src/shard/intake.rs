@@ -3,8 +3,10 @@
 use super::conns::Phase;
 use super::leave::End;
 use super::{Flow, Shard};
-use crate::machine::{CloseHow, Command, ConnId, Effects, Origin};
+use crate::machine::{CloseHow, Command, ConnId, Effects, LENT_BYTES_MIN, Origin};
 use crate::timer::TimerId;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 use ringmq_wire::{
@@ -14,6 +16,12 @@ use ringmq_wire::{
 
 /// By how much the buffer of an incomplete packet grows at a time: each time all of it may have to be copied.
 const PARTIAL_GROWTH: usize = 4;
+
+/// Bytes to claim for a packet that needs `need`, of which `come` are there. Large packets come in many pieces; but no more
+/// is claimed for one than a multiple of what has come, whatever length it says it has.
+fn claim(need: usize, come: usize) -> usize {
+    need.min(come * PARTIAL_GROWTH)
+}
 
 impl Shard {
     pub(super) fn opened(&mut self, conn: ConnId, peer: SocketAddr, origin: Origin, fx: &mut Effects) {
@@ -90,18 +98,23 @@ impl Shard {
                             self.conns.get_mut(conn).expect("open").partial = Some(partial);
                             return;
                         }
-                        // A large packet comes in many pieces. No more is claimed for it than a multiple of what has
-                        // come, whatever length it says it has.
                         if partial.capacity() - partial.len() < more.len() {
-                            let claim = need.min((partial.len() + more.len()) * PARTIAL_GROWTH);
+                            let claim = claim(need, partial.len() + more.len());
                             partial.reserve_exact(claim - partial.len());
                         }
                         partial.extend_from_slice(more);
                         rest = after;
                     }
-                    Ok(Cut::Frame(frame, _)) => {
+                    Ok(Cut::Frame(frame, _)) if partial.len() < LENT_BYTES_MIN => {
                         let flow = self.packet(conn, frame, &partial, rest, fx);
                         self.conns.recycle(partial);
+                        if flow == Flow::Ended {
+                            return;
+                        }
+                        break;
+                    }
+                    Ok(Cut::Frame(..)) => {
+                        let flow = self.large_packet(conn, *partial, rest, fx);
                         if flow == Flow::Ended {
                             return;
                         }
@@ -120,14 +133,28 @@ impl Shard {
                     }
                     rest = after;
                 }
-                Ok(Cut::Partial { .. }) => {
+                Ok(Cut::Partial { need }) => {
                     let mut partial = self.conns.partial();
+                    partial.reserve_exact(claim(need, rest.len()));
                     partial.extend_from_slice(rest);
                     self.conns.get_mut(conn).expect("open").partial = Some(partial);
                     return;
                 }
                 Err(error) => return self.unreadable(conn, error, fx),
             }
+        }
+    }
+
+    /// Handles a packet whose bytes are lent to those it is sent to.
+    fn large_packet(&mut self, conn: ConnId, whole: Vec<u8>, after: &[u8], fx: &mut Effects) -> Flow {
+        let whole = Rc::new(whole);
+        if self.hub.traces.is_none() {
+            // A trace shows what is sent as it lies in the connection's own buffer.
+            fx.outbox.lend(whole.clone());
+        }
+        match cut(&whole, u32::MAX) {
+            Ok(Cut::Frame(frame, _)) => self.packet(conn, frame, &whole, after, fx),
+            _ => unreachable!("a packet that is complete"),
         }
     }
 

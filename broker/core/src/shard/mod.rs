@@ -357,6 +357,7 @@ impl Machine for Shard {
             Input::ConnectFailed { .. } => unreachable!("a shard opens no connections"),
         }
         self.settle(fx);
+        fx.outbox.take_back();
     }
 
     fn deadline(&self) -> Option<Time> {

@@ -14,6 +14,7 @@ use super::Shard;
 use super::hub::{Once, Target};
 use super::record::{Record, RemoteTarget, SessionRef};
 use super::subscribe::Granted;
+use super::write::lend;
 use crate::control::QueueFacts;
 use crate::counters::Counters;
 use crate::machine::{Effects, ShardId};
@@ -265,8 +266,8 @@ impl Shard {
             options,
         };
         if to.shard == self.id {
-            let mut once = Once::new(&passing);
-            once.kept = Some(Rc::clone(message));
+            lend(message, self.hub.traces.is_some(), fx);
+            let mut once = Once::of_kept(&passing, message);
             if self.consume(target, epoch, Via::Queue { home: self.id, queue: id, seq }, &mut once, fx) {
                 self.queue_took(id, seq, false);
             }

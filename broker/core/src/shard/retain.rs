@@ -8,6 +8,7 @@
 use super::Shard;
 use super::hub::{Once, Target, has_room};
 use super::record::{Record, RemoteTarget, SessionRef};
+use super::write::lend;
 use crate::control::RetainedFacts;
 use crate::limit::Bucket;
 use crate::machine::{Effects, ShardId};
@@ -218,8 +219,8 @@ impl Shard {
             return;
         }
         if to == self.id {
-            let mut once = Once::new(&passing);
-            once.kept = Some(message.clone());
+            lend(message, self.hub.traces.is_some(), fx);
+            let mut once = Once::of_kept(&passing, message);
             self.hub.deliver_retained(here(target), &mut once, fx);
         } else {
             self.tell(to, &Record::Replayed { target, passing }, fx);

@@ -7,7 +7,8 @@
 use super::Shard;
 use super::hub::{Once, Target};
 use super::record::Record;
-use crate::machine::{Effects, ShardId};
+use super::write::lend;
+use crate::machine::{Effects, LENT_BYTES_MIN, ShardId};
 use crate::message::{Message, Publication, Publisher};
 use crate::topics::{FanOut, FilterId, Subscriber};
 use alloc::collections::VecDeque;
@@ -122,7 +123,9 @@ impl Shard {
             return;
         }
         let dirty = fx.outbox.dirty();
-        let mut once = Once::new(passing);
+        let kept = self.kept_to_lend(receivers, passing, fx);
+        let view = kept.as_ref().map(|message| message.view());
+        let mut once = Once { passing: view.as_ref().unwrap_or(passing), kept: kept.clone(), frames: None };
         if receivers > 1 {
             self.frames.clear();
             once.frames = Some(&mut self.frames);
@@ -142,6 +145,17 @@ impl Shard {
         self.turn_cost_left = self.turn_cost_left.saturating_sub(cost);
     }
 
+    /// A large message with several receivers in one copy that all of them are sent from, unless they are anyway.
+    #[inline]
+    fn kept_to_lend(&self, receivers: usize, passing: &Publication<'_>, fx: &mut Effects) -> Option<Rc<Message>> {
+        if receivers == 1 || passing.payload.len() < LENT_BYTES_MIN || fx.outbox.lends(passing.payload) {
+            return None;
+        }
+        let message = Message::keep_at(passing, self.hub.now_ms);
+        lend(&message, self.hub.traces.is_some(), fx);
+        Some(message)
+    }
+
     /// Goes on with unfinished fan-outs, one slice.
     pub(super) fn continue_fan_outs(&mut self, fx: &mut Effects) {
         let mut left = TURN_COST_MAX;
@@ -152,8 +166,8 @@ impl Shard {
                 self.hub.counters.delivery_dropped_expired += 1;
                 continue;
             }
-            let mut once = Once::new(&passing);
-            once.kept = Some(fan_out.message.clone());
+            lend(&fan_out.message, self.hub.traces.is_some(), fx);
+            let mut once = Once::of_kept(&passing, &fan_out.message);
             self.frames.clear();
             once.frames = Some(&mut self.frames);
             while let Some((_, walk)) = fan_out.walks.last_mut()

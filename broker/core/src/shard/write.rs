@@ -3,10 +3,11 @@
 
 use super::frames::Frames;
 use super::mounting::unmounted;
-use crate::machine::{ConnId, Effects};
-use crate::message::Publication;
+use crate::machine::{ConnId, Effects, LENT_BYTES_MIN};
+use crate::message::{Message, Publication};
 use crate::session::{Session, TopicForm};
-use ringmq_wire::{PublishOut, QoS};
+use alloc::rc::Rc;
+use ringmq_wire::{PublishOut, QoS, Version};
 
 /// Most bytes of a PUBLISH beside topic, forwarded properties and payload: fixed header, length of the topic, packet
 /// identifier, length of the properties, message expiry, subscription identifier.
@@ -25,6 +26,15 @@ pub(super) struct Form {
 pub(super) enum Written {
     Sent,
     TooLarge,
+}
+
+/// Lets connections be sent this message's payload from where it lies, if it is large.
+#[inline]
+pub(super) fn lend(message: &Rc<Message>, traced: bool, fx: &mut Effects) {
+    // A trace shows what is sent as it lies in the connection's own buffer.
+    if message.size() >= LENT_BYTES_MIN && !traced {
+        fx.outbox.lend(message.clone());
+    }
 }
 
 /// Appends a PUBLISH to what the connection is to be sent.
@@ -63,11 +73,24 @@ pub(super) fn write(
     if roughly > session.max_packet_size as usize && !fits(&out, session) {
         return Written::TooLarge;
     }
+    if append_lent(&out, version, conn, fx) {
+        return Written::Sent;
+    }
     match frames.filter(|_| form.subscription_id == 0 && !form.dup) {
         Some(frames) => frames.copy(version, &out, fx.outbox.buffer(conn)),
         None => out.encode(version, fx.outbox.buffer(conn)),
     }
     Written::Sent
+}
+
+/// Appends a PUBLISH whose payload stays where it lies, if that is lent and worth it.
+#[inline]
+fn append_lent(out: &PublishOut<'_>, version: Version, conn: ConnId, fx: &mut Effects) -> bool {
+    if out.payload.len() < LENT_BYTES_MIN || !fx.outbox.lends(out.payload) {
+        return false;
+    }
+    out.encode_head(version, fx.outbox.buffer(conn));
+    fx.outbox.append_lent(conn, out.payload)
 }
 
 /// As [`write`], without the client's mountpoint, and with a topic alias if it takes those and that fits.
@@ -102,7 +125,9 @@ fn write_own<'a>(
     if let (TopicForm::Assign(alias), Some(_)) = (form, out.alias) {
         session.extra_mut().aliases_out.as_mut().expect("aliases are used").assign(topic, alias);
     }
-    out.encode(session.version, fx.outbox.buffer(conn));
+    if !append_lent(&out, session.version, conn, fx) {
+        out.encode(session.version, fx.outbox.buffer(conn));
+    }
     Written::Sent
 }
 

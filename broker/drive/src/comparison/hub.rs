@@ -346,10 +346,10 @@ impl<R: Runtime> State<R> {
     /// The next bytes to write, copied: the outbox lends its own, but the runtime wants to own what it writes.
     pub(super) fn output(&mut self, conn: &Conn<R>) -> Option<Vec<u8>> {
         let outbox = &mut self.shard.cx.fx.outbox;
-        if outbox.rest_of_send(conn.id).is_empty() {
+        if outbox.rest_of_send(conn.id).bytes.is_empty() {
             outbox.start_send(conn.id)?;
         }
-        let rest = outbox.rest_of_send(conn.id);
+        let rest = outbox.rest_of_send(conn.id).bytes;
         let mut buffer = self.spare_buffers.pop().unwrap_or_default();
         buffer.clear();
         buffer.extend_from_slice(&rest[..rest.len().min(WRITE_BYTES_MAX)]);

@@ -286,16 +286,13 @@ impl<M: Machine> Driver<M> {
         let (fd, generation) = (conn.fd, conn.generation);
         loop {
             let outbox = &mut self.shard.cx.fx.outbox;
-            let mut rest = outbox.rest_of_send(id).len();
-            if rest == 0 {
-                rest = outbox.start_send(id).map_or(0, <[u8]>::len);
-            }
-            if rest == 0 {
+            if outbox.rest_of_send(id).bytes.is_empty() && outbox.start_send(id).is_none() {
                 break;
             }
             self.shard.cx.stats.syscalls += 1;
-            let (count, blocked) = match socket::send(fd, self.shard.cx.fx.outbox.rest_of_send(id)) {
-                Ok(count) => (count, count < rest),
+            let next = self.shard.cx.fx.outbox.rest_of_send(id);
+            let (count, blocked) = match socket::send(fd, next) {
+                Ok(count) => (count, count < next.bytes.len()),
                 Err(libc::EAGAIN) => (0, true),
                 Err(libc::EINTR) => continue,
                 Err(error) => {

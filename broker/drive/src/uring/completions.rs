@@ -215,7 +215,7 @@ impl<M: Machine> Driver<M> {
         cx.stats.sent_bytes += count as u64;
         let sent = cx.fx.outbox.sent(id, count);
         if sent.rest > 0 {
-            cx.stats.short_sends += 1;
+            cx.stats.short_sends += u64::from(sent.short);
             self.io.send_rest(id, &self.shard.cx);
         } else if sent.pending > 0 {
             self.io.resending.push(slot);

@@ -15,7 +15,7 @@ use crate::socket;
 use crate::table::Table;
 use crate::timers::Timers;
 use io_uring::{opcode, squeue, types};
-use ringmq_core::machine::{CloseHow, Command, ConnId, ShardId, Time};
+use ringmq_core::machine::{CloseHow, Command, ConnId, ShardId, Stretch, Time};
 use socket2::SockAddr;
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
@@ -234,18 +234,18 @@ impl Io {
             cx.fx.outbox.release(id);
             return;
         }
-        if let Some(bytes) = cx.fx.outbox.start_send(id) {
-            Self::push_send(&mut self.ring, &mut self.direct, conn, id.0, bytes);
+        if let Some(next) = cx.fx.outbox.start_send(id) {
+            Self::push_send(&mut self.ring, &mut self.direct, conn, id.0, next);
         }
     }
 
-    /// Queues what is left of a send that the kernel has only taken a part of.
+    /// Queues what is left of a send of which the kernel has only taken a part, or been given one.
     pub(super) fn send_rest(&mut self, id: ConnId, cx: &Context) {
         let conn = self.table.at_mut(id.0);
         Self::push_send(&mut self.ring, &mut self.direct, conn, id.0, cx.fx.outbox.rest_of_send(id));
     }
 
-    fn push_send(ring: &mut Ring, direct: &mut Option<Direct>, conn: &mut Conn, slot: u32, bytes: &[u8]) {
+    fn push_send(ring: &mut Ring, direct: &mut Option<Direct>, conn: &mut Conn, slot: u32, next: Stretch<'_>) {
         assert!(!conn.has(SENDING), "one send a connection");
         if let Some(direct) = direct
             && !conn.has(SETTLED_HERE)
@@ -253,9 +253,10 @@ impl Io {
             direct.peers.remove(&slot);
         }
         conn.flags |= SENDING | SETTLED_HERE;
-        let len = u32::try_from(bytes.len().min(SEND_BYTES_MAX)).expect("below 2^31");
-        let send = opcode::Send::new(types::Fd(conn.fd), bytes.as_ptr(), len)
-            .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+        let len = u32::try_from(next.bytes.len().min(SEND_BYTES_MAX)).expect("below 2^31");
+        let more = if next.more { libc::MSG_MORE } else { 0 };
+        let send = opcode::Send::new(types::Fd(conn.fd), next.bytes.as_ptr(), len)
+            .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL | more)
             .build();
         let send = on_socket(send, direct.is_some()).user_data(token(Op::Send, conn.generation, slot));
         // SAFETY: the outbox keeps bytes in flight in place until `sent` or `release`, which are called only after the

@@ -149,7 +149,7 @@ impl World {
             let room = self.links[link].room();
             let outbox = &mut self.hosts[shard].fx.outbox;
             let _started = outbox.start_send(conn);
-            let left = outbox.rest_of_send(conn);
+            let left = outbox.rest_of_send(conn).bytes;
             // A kernel calls a socket writable when a good part of it is free.
             if left.is_empty() || room < (self.links[link].down_max / 4).clamp(1, left.len()) {
                 return;

@@ -3,7 +3,7 @@
 use crate::control::Control;
 use crate::enhanced_auth::AuthMethod;
 use crate::interest::Interest;
-use crate::machine::{CloseCause, Command, ConnId, Effects, Input, Lane, Machine, Origin, ShardId, Time};
+use crate::machine::{CloseCause, Command, ConnId, Effects, Input, Lane, Machine, Origin, Sent, ShardId, Time};
 use crate::observe::Observer;
 use crate::rewrite::Rewriter;
 use crate::settings::Settings;
@@ -340,8 +340,14 @@ impl World {
             return;
         }
         let outbox = &mut self.shards[shard].1.outbox;
-        let bytes = outbox.start_send(conn).map(<[u8]>::to_vec).unwrap_or_default();
-        let sent = outbox.sent(conn, bytes.len());
+        let mut bytes = Vec::new();
+        let mut sent = Sent { rest: 0, short: false, pending: 0, drained: false };
+        let mut next = outbox.start_send(conn).map(|stretch| stretch.bytes.to_vec()).unwrap_or_default();
+        while !next.is_empty() {
+            sent = outbox.sent(conn, next.len());
+            bytes.append(&mut next);
+            next.extend_from_slice(outbox.rest_of_send(conn).bytes);
+        }
         if let Some(client) = client {
             self.links[client.0].output.extend(bytes);
         }

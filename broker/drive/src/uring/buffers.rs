@@ -7,13 +7,14 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The only buffer group.
+/// The group of the usual buffers.
 pub(super) const GROUP: u16 = 0;
 
 /// Receive buffers and the ring that offers them.
 pub(crate) struct Buffers {
     offers: Mapping,
     memory: Mapping,
+    group: u16,
     count: u16,
     bytes: u32,
     /// Where the next buffer given back is written; wraps.
@@ -23,12 +24,12 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// `count` buffers of `bytes` each; `count` is rounded up to a power of two. All are offered.
-    pub(super) fn new(count: u16, bytes: u32) -> io::Result<Self> {
+    pub(super) fn new(group: u16, count: u16, bytes: u32) -> io::Result<Self> {
         let count = count.clamp(1, 1 << 15).next_power_of_two();
         let bytes = bytes.max(64);
         let offers = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
         let memory = Mapping::new(usize::from(count) * bytes as usize)?;
-        let mut buffers = Self { offers, memory, count, bytes, tail: 0, published: 0 };
+        let mut buffers = Self { offers, memory, group, count, bytes, tail: 0, published: 0 };
         for id in 0..count {
             buffers.give_back(id);
         }
@@ -40,13 +41,18 @@ impl Buffers {
     pub(super) fn register(&self, ring: &io_uring::IoUring) -> io::Result<()> {
         let address = self.offers.start.as_ptr() as u64;
         // SAFETY: the mapping is page-aligned, holds `count` entries, and lives until the ring has been quiesced.
-        unsafe { ring.submitter().register_buf_ring_with_flags(address, self.count, GROUP, 0) }
+        unsafe { ring.submitter().register_buf_ring_with_flags(address, self.count, self.group, 0) }
     }
 
     /// Ends the registration.
-    pub(super) fn unregister(ring: &io_uring::IoUring) {
+    pub(super) fn unregister(&self, ring: &io_uring::IoUring) {
         // Nothing can be done about a failure, and nothing needs to: the kernel holds the pages it has pinned.
-        let _ = ring.submitter().unregister_buf_ring(GROUP);
+        let _ = ring.submitter().unregister_buf_ring(self.group);
+    }
+
+    /// Bytes of one buffer.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes as usize
     }
 
     /// The first `len` bytes of a buffer that the kernel has filled.

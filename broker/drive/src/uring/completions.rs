@@ -2,7 +2,7 @@
 
 use super::arrival::Arrival;
 use super::conns::{
-    CANCELLED, CONNECTING, DEPARTING, DYING, ENDED, ENTERED, FLUSHING, LINGERING, OPEN, RECEIVING, SENDING,
+    BULK, CANCELLED, CONNECTING, DEPARTING, DYING, ENDED, ENTERED, FLUSHING, LINGERING, OPEN, RECEIVING, SENDING,
 };
 use super::token::{GENERATION_MASK, Op, parse};
 use super::turn::Driver;
@@ -127,8 +127,10 @@ impl<M: Machine> Driver<M> {
         if !cqueue::more(flags) {
             conn.flags &= !(RECEIVING | CANCELLED);
         }
+        let in_bulk = conn.has(BULK);
+        let buffers = if in_bulk { self.bulk.buffers() } else { &mut self.buffers };
         if let (Some(id), Ok(len @ 1..)) = (buffer, usize::try_from(result)) {
-            let bytes = &self.buffers.filled(id, ahead + len)[ahead..];
+            let bytes = &buffers.filled(id, ahead + len)[ahead..];
             if conn.has(OPEN) {
                 self.shard.cx.traffic();
                 self.shard.cx.stats.receives += 1;
@@ -142,10 +144,10 @@ impl<M: Machine> Driver<M> {
             }
         }
         if let Some(id) = buffer {
-            self.buffers.give_back(id);
+            buffers.give_back(id);
         }
         match result {
-            1.. => {}
+            1.. => self.note_amount(slot, ahead + result as usize, in_bulk),
             0 => self.ended(slot, CloseCause::Peer),
             error => match -error {
                 libc::ENOBUFS => self.shard.cx.stats.enobufs += 1,
@@ -155,6 +157,23 @@ impl<M: Machine> Driver<M> {
         }
         if !cqueue::more(flags) {
             self.receive_over(slot);
+        }
+    }
+
+    /// Looks whether a connection's receives should take buffers of another size. The armed one is cancelled then; what
+    /// it still brings is taken as usual.
+    #[inline]
+    fn note_amount(&mut self, slot: u32, len: usize, in_bulk: bool) {
+        let usual_bytes = self.buffers.bytes();
+        let change = if in_bulk {
+            self.bulk.note_received(slot, len, usual_bytes)
+        } else {
+            len == usual_bytes
+                && self.io.may_take_more(slot)
+                && self.bulk.note_filled(slot, &self.io.table, self.io.ring.uring())
+        };
+        if change {
+            self.io.cancel_receive(slot);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::arrival;
 use super::buffers::GROUP;
+use super::bulk::{BULK_GROUP, Bulk};
 use super::direct::Direct;
 use super::ring::Ring;
 use super::token::{GENERATION_MASK, Op, token};
@@ -51,6 +52,9 @@ pub(super) const CONNECTING: u16 = 1 << 11;
 pub(super) const DEPARTING: u16 = 1 << 12;
 /// Being put into the table of another shard's ring.
 pub(super) const MOVING: u16 = 1 << 13;
+
+/// The armed receive takes larger buffers.
+pub(super) const BULK: u16 = 1 << 15;
 
 /// It has passed its listener's gate.
 pub(super) const ENTERED: u16 = 1 << 14;
@@ -194,12 +198,12 @@ impl Io {
     }
 
     /// Arms the receives that were listed. Called when the turn's buffers have been given back.
-    pub(super) fn arm_receives(&mut self) {
+    pub(super) fn arm_receives(&mut self, bulk: &Bulk) {
         for index in 0..self.arming.len() {
             let slot = self.arming[index];
             let multishot = self.multishot;
             let conn = self.table.at_mut(slot);
-            conn.flags &= !LISTED;
+            conn.flags &= !(LISTED | BULK);
             if conn.has(RECEIVING | PAUSED | ENDED | DYING) || !conn.has(OPEN | FLUSHING) {
                 continue;
             }
@@ -208,7 +212,12 @@ impl Io {
             let entry = if self.timed {
                 arrival::receive(fd)
             } else if multishot && conn.has(SETTLED_HERE) {
-                opcode::RecvMulti::new(fd, GROUP).build()
+                if bulk.has(slot) {
+                    conn.flags |= BULK;
+                    opcode::RecvMulti::new(fd, BULK_GROUP).build()
+                } else {
+                    opcode::RecvMulti::new(fd, GROUP).build()
+                }
             } else {
                 let receive = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(GROUP).build();
                 receive.flags(squeue::Flags::BUFFER_SELECT)
@@ -218,6 +227,11 @@ impl Io {
             unsafe { self.ring.push(entry) };
         }
         self.arming.clear();
+    }
+
+    /// Whether a connection's receives can take larger buffers: if they are multishot ones without times.
+    pub(super) fn may_take_more(&self, slot: u32) -> bool {
+        self.multishot && !self.timed && self.table.at(slot).has(SETTLED_HERE)
     }
 
     /// Queues a send of what a connection has to send, unless one is in flight.

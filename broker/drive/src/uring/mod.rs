@@ -7,6 +7,7 @@
 //!
 //! - `ring`: submission, completion, waiting.
 //! - `buffers`: the ring of receive buffers.
+//! - `bulk`: larger ones, for connections through which much comes at a time.
 //! - `conns`: the connections, their life, and what a machine's commands do to them.
 //! - `direct`: sockets that are in the ring's table only.
 //! - `arrival`: receives that tell when the bytes arrived, for a machine that wants to know.
@@ -20,6 +21,7 @@
 
 mod arrival;
 pub(crate) mod buffers;
+mod bulk;
 mod completions;
 mod conns;
 mod direct;
@@ -31,7 +33,7 @@ pub(crate) use turn::run;
 
 /// Registers one small receive buffer, to see whether the kernel can: for [`crate::probe()`].
 pub(crate) fn trial_buffers(ring: &io_uring::IoUring) -> std::io::Result<buffers::Buffers> {
-    let buffers = buffers::Buffers::new(1, 64)?;
+    let buffers = buffers::Buffers::new(buffers::GROUP, 1, 64)?;
     buffers.register(ring)?;
     Ok(buffers)
 }

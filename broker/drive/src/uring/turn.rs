@@ -1,6 +1,7 @@
 //! The event loop of the io_uring driver.
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, GROUP};
+use super::bulk::Bulk;
 use super::conns::{Conn, Io};
 use super::direct::Direct;
 use super::ring::Ring;
@@ -47,6 +48,7 @@ pub(crate) fn run<M: Machine>(setup: Setup, machine: M) -> io::Result<Stats> {
 pub(super) struct Driver<M: Machine> {
     pub(super) io: Io,
     pub(super) buffers: Buffers,
+    pub(super) bulk: Bulk,
     pub(super) shard: Shard<M>,
     pub(super) doorbell_armed: bool,
     /// Shards can be woken through their rings.
@@ -68,7 +70,7 @@ impl<M: Machine> Driver<M> {
         let (shard, listeners) = Shard::new(setup, machine);
         let options = &shard.cx.options;
         let ring = Ring::new(&features, options.submission_entries)?;
-        let buffers = Buffers::new(options.receive_buffers, options.receive_buffer_bytes)?;
+        let buffers = Buffers::new(GROUP, options.receive_buffers, options.receive_buffer_bytes)?;
         buffers.register(ring.uring())?;
         let direct = match options.direct_descriptors {
             0 => None,
@@ -106,7 +108,16 @@ impl<M: Machine> Driver<M> {
         }
         let completions = Vec::with_capacity(COMPLETIONS_MAX);
         let msg_ring = features.msg_ring;
-        let mut driver = Self { io, buffers, shard, doorbell_armed: false, msg_ring, completions, dirty: Vec::new() };
+        let mut driver = Self {
+            io,
+            buffers,
+            bulk: Bulk::default(),
+            shard,
+            doorbell_armed: false,
+            msg_ring,
+            completions,
+            dirty: Vec::new(),
+        };
         driver.arm_listeners();
         driver.arm_doorbell();
         Ok(driver)
@@ -184,8 +195,9 @@ impl<M: Machine> Driver<M> {
         while let Some(slot) = self.io.resending.pop() {
             self.io.send(ConnId(slot), cx);
         }
-        self.io.arm_receives();
+        self.io.arm_receives(&self.bulk);
         self.buffers.publish();
+        self.bulk.publish();
         if self.io.accept_due && self.io.accept_at.is_none_or(|at| at <= cx.now) {
             self.arm_listeners();
         }
@@ -260,13 +272,15 @@ impl<M: Machine> Driver<M> {
 impl<M: Machine> Drop for Driver<M> {
     fn drop(&mut self) {
         if self.io.ring.quiesce() {
-            Buffers::unregister(self.io.ring.uring());
+            self.buffers.unregister(self.io.ring.uring());
+            self.bulk.unregister(self.io.ring.uring());
         } else {
             // The kernel may still read or write these: better never to free them.
             std::mem::forget(std::mem::take(&mut self.shard.cx.fx));
             std::mem::forget(std::mem::take(&mut self.io.connecting));
             std::mem::forget(self.io.direct.take());
             self.buffers.leak();
+            self.bulk.leak();
         }
     }
 }

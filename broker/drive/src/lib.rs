@@ -25,6 +25,7 @@ mod links;
 mod listen;
 mod mailbox;
 mod options;
+mod paced;
 mod port;
 mod probe;
 mod shard;

@@ -3,6 +3,7 @@
 use super::conns::{BLOCKED, CONNECTING, Conn, ENDED, FLUSHING, HUNG_UP, Io, LISTED, LISTENER, OPEN, PAUSED, READABLE};
 use super::poller::Poller;
 use crate::options::Setup;
+use crate::paced::PACED_PER_TURN;
 use crate::shard::{Context, Shard, Transport, Wait, earliest, until};
 use crate::socket;
 use crate::stats::Stats;
@@ -45,6 +46,8 @@ pub(super) struct Driver<M> {
     buffer: Vec<u8>,
     dirty: Vec<ConnId>,
     reading: Vec<u32>,
+    /// How many more connections whose peer has hung up are read from in this turn, and so ended.
+    endings_left: usize,
 }
 
 impl<M: Machine> Driver<M> {
@@ -71,12 +74,13 @@ impl<M: Machine> Driver<M> {
             paused: Vec::new(),
         };
         let buffer = vec![0; options.receive_buffer_bytes as usize * READ_BUFFER_UNITS];
-        Ok(Self { shard, io, buffer, dirty: Vec::new(), reading: Vec::new() })
+        Ok(Self { shard, io, buffer, dirty: Vec::new(), reading: Vec::new(), endings_left: 0 })
     }
 
     fn turn(&mut self) -> io::Result<()> {
         let events = self.wait()?;
         self.shard.cx.begin_turn();
+        self.endings_left = PACED_PER_TURN;
         if events > 0 {
             self.shard.cx.traffic();
         }
@@ -191,7 +195,14 @@ impl<M: Machine> Driver<M> {
     }
 
     fn read(&mut self, slot: u32) {
-        let generation = self.io.table.at(slot).generation;
+        let conn = self.io.table.at(slot);
+        let generation = conn.generation;
+        if conn.has(HUNG_UP) {
+            if self.endings_left == 0 {
+                return self.io.list(slot);
+            }
+            self.endings_left -= 1;
+        }
         for _ in 0..READS_MAX {
             let conn = self.io.table.at(slot);
             if conn.generation != generation || conn.has(PAUSED) {

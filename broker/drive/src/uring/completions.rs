@@ -12,6 +12,19 @@ use io_uring::cqueue;
 use ringmq_core::machine::{CloseCause, ConnId, Input, Machine, Origin, ShardId};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
+/// A connection that was accepted.
+pub(super) struct Entrant {
+    socket: OwnedFd,
+    listener: u16,
+}
+
+/// A connection whose peer's side has ended.
+pub(super) struct Ending {
+    slot: u32,
+    generation: u32,
+    cause: CloseCause,
+}
+
 impl<M: Machine> Driver<M> {
     /// Takes note of one completion.
     pub(super) fn complete(&mut self, completion: &cqueue::Entry) {
@@ -74,35 +87,15 @@ impl<M: Machine> Driver<M> {
     }
 
     fn accepted(&mut self, index: u32, result: i32, flags: u32) {
-        let cx = &mut self.shard.cx;
-        let listener = self.io.listeners.get_mut(index as usize).and_then(Option::as_mut);
         if result >= 0 {
             // SAFETY: the kernel has just made this descriptor and nobody else knows it.
-            let fd = unsafe { OwnedFd::from_raw_fd(result) };
-            cx.stats.syscalls += 1;
-            let peer = socket::peer_addr(fd.as_raw_fd());
-            if let (Some(listener), Some(peer)) = (listener, peer) {
-                if !cqueue::more(flags) {
-                    listener.armed = false;
-                    self.io.accept_due = true;
-                }
-                cx.traffic();
-                let listener = u16::try_from(index).expect("at most 65,536 listeners");
-                let (entered, pause_until) = cx.enter(listener, peer);
-                if let Some(until) = pause_until {
-                    self.io.pause_accepting(listener, until);
-                }
-                if !entered {
-                    self.io.close_fd(fd);
-                    return;
-                }
-                let conn = ConnId(self.io.insert(fd.into_raw_fd(), listener, OPEN | ENTERED));
-                self.shard.step(&mut self.io, Input::Opened { conn, peer, origin: Origin::Accepted { listener } });
-                return;
+            let socket = unsafe { OwnedFd::from_raw_fd(result) };
+            let listener = u16::try_from(index).expect("at most 65,536 listeners");
+            if let Some(entrant) = self.entrants.admit(Entrant { socket, listener }) {
+                self.let_in(entrant);
             }
-            // Stopped meanwhile, or gone already.
-            self.io.close_fd(fd);
         }
+        let cx = &mut self.shard.cx;
         let Some(Some(listener)) = self.io.listeners.get_mut(index as usize) else { return };
         if !cqueue::more(flags) {
             listener.armed = false;
@@ -112,6 +105,38 @@ impl<M: Machine> Driver<M> {
             cx.stats.accept_failures += 1;
             cx.stats.refused += socket::refuse_waiting(listener.fd.as_raw_fd(), &mut self.io.spare);
             self.io.accept_at = Some(after(cx.now, ACCEPT_PAUSE));
+        }
+    }
+
+    /// Takes a connection that was accepted into the table, unless its listener has been stopped meanwhile, or it has
+    /// gone already, or may not come in.
+    fn let_in(&mut self, Entrant { socket, listener }: Entrant) {
+        let cx = &mut self.shard.cx;
+        cx.stats.syscalls += 1;
+        let peer = socket::peer_addr(socket.as_raw_fd());
+        let listens = self.io.listeners.get(usize::from(listener)).is_some_and(Option::is_some);
+        let Some(peer) = peer.filter(|_| listens) else { return self.io.close_fd(socket) };
+        cx.traffic();
+        let (entered, pause_until) = cx.enter(listener, peer);
+        if let Some(until) = pause_until {
+            self.io.pause_accepting(listener, until);
+        }
+        if !entered {
+            return self.io.close_fd(socket);
+        }
+        let conn = ConnId(self.io.insert(socket.into_raw_fd(), listener, OPEN | ENTERED));
+        self.shard.step(&mut self.io, Input::Opened { conn, peer, origin: Origin::Accepted { listener } });
+    }
+
+    /// Serves connections that began and ended in earlier turns, which had too many of them.
+    pub(super) fn catch_up(&mut self) {
+        while let Some(entrant) = self.entrants.next() {
+            self.let_in(entrant);
+        }
+        while let Some(Ending { slot, generation, cause }) = self.endings.next() {
+            if self.io.table.at(slot).generation == generation {
+                self.ended(slot, cause);
+            }
         }
     }
 
@@ -148,11 +173,11 @@ impl<M: Machine> Driver<M> {
         }
         match result {
             1.. => self.note_amount(slot, ahead + result as usize, in_bulk),
-            0 => self.ended(slot, CloseCause::Peer),
+            0 => self.end_in_turn(slot, CloseCause::Peer),
             error => match -error {
                 libc::ENOBUFS => self.shard.cx.stats.enobufs += 1,
                 libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
-                number => self.ended(slot, CloseCause::Error(number)),
+                number => self.end_in_turn(slot, CloseCause::Error(number)),
             },
         }
         if !cqueue::more(flags) {
@@ -187,6 +212,16 @@ impl<M: Machine> Driver<M> {
             self.io.settle(slot, &mut self.shard.cx);
         } else {
             self.io.list(slot);
+        }
+    }
+
+    /// Nothing more comes from a connection: ends it, now or when it is its turn.
+    fn end_in_turn(&mut self, slot: u32, cause: CloseCause) {
+        let generation = self.io.table.at(slot).generation;
+        match self.endings.admit(Ending { slot, generation, cause }) {
+            Some(_) => self.ended(slot, cause),
+            // Nothing is to be received until then.
+            None => self.io.table.at_mut(slot).flags |= ENDED,
         }
     }
 

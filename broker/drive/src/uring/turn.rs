@@ -2,12 +2,14 @@
 
 use super::buffers::{Buffers, GROUP};
 use super::bulk::Bulk;
+use super::completions::{Ending, Entrant};
 use super::conns::{Conn, Io};
 use super::direct::Direct;
 use super::ring::Ring;
 use super::token::{Op, token};
 use crate::clock;
 use crate::options::Setup;
+use crate::paced::Paced;
 use crate::probe::probe;
 use crate::shard::{Shard, Wait, earliest, until};
 use crate::socket;
@@ -49,6 +51,8 @@ pub(super) struct Driver<M: Machine> {
     pub(super) io: Io,
     pub(super) buffers: Buffers,
     pub(super) bulk: Bulk,
+    pub(super) entrants: Paced<Entrant>,
+    pub(super) endings: Paced<Ending>,
     pub(super) shard: Shard<M>,
     pub(super) doorbell_armed: bool,
     /// Shards can be woken through their rings.
@@ -112,6 +116,8 @@ impl<M: Machine> Driver<M> {
             io,
             buffers,
             bulk: Bulk::default(),
+            entrants: Paced::default(),
+            endings: Paced::default(),
             shard,
             doorbell_armed: false,
             msg_ring,
@@ -126,12 +132,15 @@ impl<M: Machine> Driver<M> {
     fn turn(&mut self) -> io::Result<()> {
         self.wait()?;
         self.shard.cx.begin_turn();
+        self.entrants.begin_turn();
+        self.endings.begin_turn();
         let mut completions = std::mem::take(&mut self.completions);
         self.io.ring.reap(&mut completions, COMPLETIONS_MAX);
         for completion in &completions {
             self.complete(completion);
         }
         self.completions = completions;
+        self.catch_up();
         self.shard.inputs(&mut self.io);
         self.io.expire(&mut self.shard.cx);
         self.flush();
@@ -144,7 +153,7 @@ impl<M: Machine> Driver<M> {
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        let io_work = self.io.ring.has_completions();
+        let io_work = self.io.ring.has_completions() || self.entrants.has_waiting() || self.endings.has_waiting();
         let io_deadline =
             earliest(earliest(self.io.flush_timers.next(), self.io.linger_timers.next()), self.io.accept_at);
         let io_deadline = earliest(io_deadline, self.io.resume_accepting_at());

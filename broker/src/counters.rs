@@ -24,6 +24,9 @@ const ALIASES: [(&str, &str); 5] = [
     ("subscribers.count", "subscriptions.count"),
 ];
 
+/// Counters of the drivers that EMQX has too, and their names there.
+const BYTES: [(&str, &str); 2] = [("received_bytes", "bytes.received"), ("sent_bytes", "bytes.sent")];
+
 /// A counter or gauge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -108,7 +111,11 @@ impl SharedCounters {
         rows.extend(self.maxima());
         let stats: Vec<Stats> = (0..=u8::MAX).take(self.shards.len()).map(|s| control.stats(ShardId(s))).collect();
         for (index, (name, _)) in Stats::default().iter().enumerate() {
-            let values = stats.iter().map(|stats| stats.iter().nth(index).map_or(0, |(_, value)| value)).collect();
+            let values: Vec<u64> =
+                stats.iter().map(|stats| stats.iter().nth(index).map_or(0, |(_, value)| value)).collect();
+            if let Some((_, told)) = BYTES.iter().find(|(driver, _)| *driver == name) {
+                rows.push(Row::of_shards(told, values.clone()));
+            }
             rows.push(Row::of_shards(&format!("driver.{name}"), values));
         }
         rows

@@ -11,11 +11,9 @@ use std::time::Duration;
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Counters that EMQX exports under another name than their own.
-const IRREGULAR: [(&str, &str); 4] = [
+const IRREGULAR: [(&str, &str); 2] = [
     ("packets.connect.received", "emqx_packets_connect"),
     ("messages.dropped.await_pubrel_timeout", "emqx_messages_dropped_expired"),
-    ("driver.received_bytes", "emqx_bytes_received"),
-    ("driver.sent_bytes", "emqx_bytes_sent"),
 ];
 
 /// What the page tells.
@@ -115,12 +113,12 @@ mod tests {
 
     #[test]
     fn names_and_types_are_emqx_ones() {
-        let rows = ["connections.count", "messages.received", "driver.received_bytes", "driver.turns"];
+        let rows = ["connections.count", "messages.received", "packets.connect.received", "driver.turns"];
         let rows: Vec<_> = rows.iter().map(|name| Row::of_shards(name, vec![1, 2])).collect();
         let page = text(&Told { rows: &rows, endings: &[], usage: None, uptime: Duration::from_secs(9) });
         let expected = "# TYPE emqx_connections_count gauge\nemqx_connections_count 3\n\
                         # TYPE emqx_messages_received counter\nemqx_messages_received 3\n\
-                        # TYPE emqx_bytes_received counter\nemqx_bytes_received 3\n\
+                        # TYPE emqx_packets_connect counter\nemqx_packets_connect 3\n\
                         # TYPE ringmq_driver_turns counter\nringmq_driver_turns 3\n\
                         # TYPE emqx_cluster_nodes_running gauge\nemqx_cluster_nodes_running 1\n\
                         # TYPE emqx_cluster_nodes_stopped gauge\nemqx_cluster_nodes_stopped 0\n\

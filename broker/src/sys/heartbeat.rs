@@ -16,9 +16,6 @@ use time::UtcOffset;
 /// What the broker is, in a word.
 const DESCRIPTION: &str = "ringmq";
 
-/// Counters of the driver that EMQX has too, and their names there.
-const BYTES: [(&str, &str); 2] = [("driver.received_bytes", "bytes.received"), ("driver.sent_bytes", "bytes.sent")];
-
 /// Publishes from now on, on a thread of its own that lives as long as the process.
 ///
 /// # Errors
@@ -97,11 +94,10 @@ fn facts_of(node: &str) -> [OwnMessage; 3] {
 
 /// `stats/...` and `metrics/...`: every counter of the whole broker. What only our drivers count is left out.
 fn counters(node: &str, rows: &[Row]) -> Vec<OwnMessage> {
-    let told = rows.iter().filter_map(|Row { name, sum, .. }| {
-        let renamed = BYTES.iter().find(|(driver, _)| driver == name).map(|(_, name)| *name);
-        let name = renamed.or_else(|| (!name.starts_with("driver.")).then_some(name.as_str()))?;
+    let told = rows.iter().filter(|row| !row.name.starts_with("driver."));
+    let told = told.map(|Row { name, sum, .. }| {
         let group = if is_gauge(name) { "stats" } else { "metrics" };
-        Some(message(format!("$SYS/brokers/{node}/{group}/{}", name.replace('.', "/")), sum.to_string(), false))
+        message(format!("$SYS/brokers/{node}/{group}/{}", name.replace('.', "/")), sum.to_string(), false)
     });
     told.collect()
 }
@@ -117,7 +113,7 @@ mod tests {
 
     #[test]
     fn counters_are_sums_under_emqx_names() {
-        let names = ["connections.count", "messages.qos0.sent", "driver.received_bytes", "driver.turns"];
+        let names = ["connections.count", "messages.qos0.sent", "bytes.received", "driver.turns"];
         let rows: Vec<_> = names.iter().map(|name| Row::of_shards(name, vec![1, 2])).collect();
         let messages = counters("n@h", &rows);
         let expected = [

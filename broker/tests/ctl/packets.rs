@@ -10,7 +10,8 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 /// Those that are looked at: what clients do. Others depend on time, and on which shard a client lives on.
-const GROUPS: [&str; 6] = ["authentication.", "client.", "delivery.", "messages.", "packets.", "session."];
+const GROUPS: [&str; 7] =
+    ["authentication.", "bytes.received", "client.", "delivery.", "messages.", "packets.", "session."];
 const BY_PLACE: [&str; 3] = ["client.handed_over", "messages.forward", "messages.forwarded_in_vain"];
 
 /// The counters of those groups that are not zero.
@@ -86,6 +87,7 @@ fn an_ordinary_day_is_counted_packet_by_packet() {
     let expected = [
         ("authentication.success", 3),
         ("authentication.success.anonymous", 3),
+        ("bytes.received", 62 + 62 + 21 + 14),
         ("client.auth.anonymous", 3),
         ("client.connack", 4),
         ("client.connect", 3),
@@ -202,6 +204,7 @@ fn a_bad_day_is_counted_by_what_went_wrong() {
     let expected = [
         ("authentication.success", 7),
         ("authentication.success.anonymous", 7),
+        ("bytes.received", 86 + 24 + 18 + 29 + 27 + 92 + 72),
         ("client.auth.anonymous", 7),
         ("client.connack", 7),
         ("client.connect", 7),

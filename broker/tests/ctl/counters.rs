@@ -343,16 +343,23 @@ fn drops(broker: &Broker) {
     publish(&mut own, 0x30, "d", 0, &[], &[b'x'; 40]);
     let (mut away, _) = broker.client_with("away", SESSION_EXPIRY_60);
     subscribe(&mut away, "d", 1);
-    subscribe(&mut away, "$share/g/s", 1);
     send(&mut away, 0xE0, &[]);
     await_end(&mut away);
     publish(&mut writer, 0x30, "d", 0, &[], b"");
     for packet_id in 1..3 {
         publish(&mut writer, 0x32, "d", packet_id, &[], b"");
     }
+    // The one member of a group is gone with its message, once it has that.
+    let (mut alone, _) = broker.client_with("alone", SESSION_EXPIRY_60);
+    subscribe(&mut alone, "$share/g/s", 1);
+    send(&mut alone, 0xE0, &[]);
+    await_end(&mut alone);
     publish(&mut writer, 0x32, "s", 3, &[], b"");
-    // The one member of the group is gone with its message.
-    broker.ctl(&["clients", "kick", "away"]);
+    let by = Instant::now() + PATIENCE;
+    while !broker.ctl(&["--json", "clients", "show", "alone"]).contains(r#""mqueue_len":1"#) {
+        assert!(Instant::now() < by, "{}", broker.ctl(&["clients", "show", "alone"]));
+    }
+    broker.ctl(&["clients", "kick", "alone"]);
 }
 
 /// A client that takes nothing while much is sent to it, until it is closed.

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from packets import PUBACK, Connect, Publish
+from packets import PINGRESP, PUBACK, V5, Connect, Pingreq, Publish
 from wire_client import Client, Overdue
 
 pytestmark = pytest.mark.ringmq_only("back-pressure by queue")
@@ -15,6 +15,8 @@ QUEUE = ("mqtt.max_inflight=4", "mqtt.max_mqueue_len=20")
 BACK_PRESSURE = ("ringmq.queue_full_policy=back_pressure", *QUEUE)
 PATIENCE = 30.0
 """Seconds until something that has to come is overdue."""
+PING_INTERVAL = 0.3
+"""Seconds between the pings of a publisher that has nothing left to send: well below its keep alive."""
 COUNT = 3000
 PAYLOAD = b"x" * 2000
 """Large enough that the queue, and not the kernel's buffers, holds most of what is published."""
@@ -28,6 +30,7 @@ class Publisher:
         packets = (Publish(topic, b"%08d" % at + PAYLOAD, 1, packet_id=at + 1) for at in range(COUNT))
         self.rest = memoryview(b"".join(packet.encode(client.version) for packet in packets))
         self.answers = b""
+        self.ping_at = 0.0
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
         self.socket.setblocking(False)
 
@@ -41,9 +44,14 @@ class Publisher:
             while data := self.socket.recv(1 << 16):
                 self.answers += data
         while len(self.answers) >= 2 and len(self.answers) >= 2 + self.answers[1]:
-            assert self.answers[0] == PUBACK << 4, self.answers[:4]
+            assert self.answers[0] in (PUBACK << 4, PINGRESP << 4), self.answers[:4]
+            self.acknowledged += self.answers[0] == PUBACK << 4
             self.answers = self.answers[2 + self.answers[1] :]
-            self.acknowledged += 1
+        if not self.rest and time.monotonic() >= self.ping_at:
+            # All has been taken, so nobody holds it back any more, and it has to be heard of.
+            self.ping_at = time.monotonic() + PING_INTERVAL
+            with contextlib.suppress(BlockingIOError):
+                self.socket.send(Pingreq().encode(V5))
         return (len(self.rest), self.acknowledged) != before
 
     def finish(self):
@@ -54,13 +62,14 @@ class Publisher:
             assert time.monotonic() < deadline, f"{self.acknowledged} messages are acknowledged"
 
 
-def until_it_stands_still(publisher):
-    """Lets a publisher go on until the broker takes nothing more from it."""
+def until_they_stand_still(*publishers):
+    """Lets publishers go on until the broker takes nothing more from any of them."""
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < 1.0:
-        if publisher.go_on():
+        # All of them: one that was only taken for held back, while the machine had no time, must not fall silent.
+        if any([publisher.go_on() for publisher in publishers]):
             quiet_since = time.monotonic()
-    assert publisher.acknowledged < COUNT / 2, "most is still with the publisher"
+    assert all(each.acknowledged < COUNT / 2 for each in publishers), "most is still with the publishers"
 
 
 def test_a_slow_client_loses_nothing(connect, unique, broker_with):
@@ -72,7 +81,7 @@ def test_a_slow_client_loses_nothing(connect, unique, broker_with):
     publishers = []
     for at in range(4):
         publishers.append(Publisher(connect(to=to, keep_alive=1), f"{unique}/{at}"))
-        until_it_stands_still(publishers[-1])
+        until_they_stand_still(*publishers)
     # Their keep alive of a second is long over: who is not read cannot be heard.
     got = {at: [] for at in range(4)}
     received = 0
@@ -114,7 +123,7 @@ def test_the_topic_decides(connect, unique, broker_with):
     for number in range(100):
         values.publish(f"values/{unique}", b"%08d" % number, 1, reasons=(0,))
     alarms = Publisher(connect(to=to), f"alarms/{unique}")
-    until_it_stands_still(alarms)
+    until_they_stand_still(alarms)
     for number in range(100, 200):
         values.publish(f"values/{unique}", b"%08d" % number, 1, reasons=(0,))
     got = []

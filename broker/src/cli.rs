@@ -442,7 +442,7 @@ pub(crate) enum LogAsk {
     Show,
     /// Change the level, or that of one module, until the next start
     SetLevel {
-        /// debug, info, notice, warning, error, critical, alert, emergency; for a module also default
+        /// all, debug, info, notice, warning, error, critical, alert, emergency, none; for a module also default
         level: String,
         /// client, delivery, broker or other
         module: Option<String>,

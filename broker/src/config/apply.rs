@@ -9,10 +9,9 @@ use super::kind::Kind;
 use super::listeners::names_listener;
 use super::skipped::Skipped;
 use super::values::{self, Given, GivenByKey, Row};
-use super::zones::{self, DEFAULT_ZONE};
-use super::{Config, DEFAULT_LISTENER, Listener, emqx, environment, overrides, places, suggest};
+use super::zones;
+use super::{Config, DEFAULT_LISTENER, emqx, environment, log_files, overrides, places, suggest};
 use crate::sys;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// What the operator gave, before any check.
@@ -145,7 +144,7 @@ pub(super) enum Strictness {
 #[derive(Default)]
 pub(super) struct Loader {
     pub(super) config: Config,
-    warnings: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
     pub(super) errors: Vec<Problem>,
     /// Settings of EMQX that have no effect.
     skipped: Skipped,
@@ -230,6 +229,9 @@ impl Loader {
         fixed: Option<&Origin>,
         strictness: Strictness,
     ) {
+        if let Some((mut path, node)) = log_files::meant(path, node) {
+            return self.node(&mut path, &node, origin, fixed, strictness);
+        }
         emqx::rename(path);
         match (find(path), &node.value) {
             (Found::Key(key, _), Value::Null) => self.text(path, key.default, origin),
@@ -330,26 +332,8 @@ impl Loader {
 
     fn finish(mut self) -> Result<Loaded, Problems> {
         self.warnings.extend(self.skipped.warnings());
-        let enabled: Vec<(&String, &Listener)> = self.config.listeners.iter().filter(|(_, l)| l.enable).collect();
-        for (index, (name, listener)) in enabled.iter().enumerate() {
-            if let Some((other, twin)) = enabled[..index].iter().find(|(_, other)| overlap(other.bind, listener.bind)) {
-                let both = format!("the listeners {other} ({}) and {name} ({}) overlap", twin.bind, listener.bind);
-                self.errors.push(Problem::new(both).with_help(format!("set listeners.tcp.{name}.bind")));
-            }
-        }
-        for (name, zone) in enabled.iter().map(|(name, listener)| (*name, &listener.zone)) {
-            if zone != DEFAULT_ZONE && !self.config.zones.contains_key(zone) {
-                let key = format!("listeners.tcp.{name}.zone");
-                let message = format!("{key} names the zone {}, which does not exist", zone.escape_debug());
-                let origin = self.given.get(&key).map(|given| given.origin.clone());
-                let help = Some("allowed: default, or a name below `zones`".to_owned());
-                self.errors.push(Problem { message, origin, help });
-            }
-        }
-        if enabled.is_empty() {
-            let problem = Problem::new("no listener is enabled, so no client could connect");
-            self.errors.push(problem.with_help("set listeners.tcp.default.enable = true, or give --tcp ADDR:PORT"));
-        }
+        self.check_listeners();
+        self.check_log_files();
         if self.config.data_dir.as_os_str().is_empty() {
             self.errors.push(Problem::new("node.data_dir is empty").with_help("allowed: the path of a directory"));
         }
@@ -362,13 +346,6 @@ impl Loader {
         }
         Ok(Loaded { config: self.config, warnings: self.warnings, given: self.given })
     }
-}
-
-/// True if one listener would take connections meant for the other. `[::]` takes IPv4 as well.
-fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
-    let covers = |wide: IpAddr, other: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
-    let (a, b) = (left.ip(), right.ip());
-    left.port() != 0 && left.port() == right.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
 /// The next path elements below a group, each once.

@@ -3,13 +3,13 @@
 //! Keys below [`ROOTS`] are read by a shard for each packet or connection, or by the broker each time that it looks at
 //! something, and can change at any time; all others are looked at once, when it starts.
 
-use super::Config;
 use super::apply::{Layers, Loaded, load};
 use super::error::{Origin, Problem, Problems};
 use super::hocon::Node;
 use super::keys::{Found, find};
 use super::zones::{self, without_zone};
-use super::{apply, emqx, environment, overrides, places};
+use super::{Config, Row};
+use super::{apply, emqx, environment, log_files, overrides, places};
 use overrides::Kept;
 use std::path::Path;
 
@@ -47,8 +47,10 @@ const LIVE_KEYS: [&str; 7] = [
 /// How keys of message queues begin, which can, too.
 const QUEUES: &str = "ringmq.queues.";
 
-/// Those that the process around the shards looks at.
-const KEYS_OF_THE_PROCESS: [&str; 2] = ["log.console.level", "log.file.level"];
+/// True for a level of the log, which the process around the shards looks at.
+fn is_level(key: &str) -> bool {
+    key == "log.console.level" || key.starts_with("log.file.") && key.ends_with(".level")
+}
 
 /// True if a key can change at run time. In a zone every key can.
 pub(super) fn at_run_time(key: &str) -> bool {
@@ -56,7 +58,7 @@ pub(super) fn at_run_time(key: &str) -> bool {
     ROOTS.contains(&key.split('.').next().unwrap_or(key))
         || LIVE_KEYS.contains(&key)
         || key.starts_with(QUEUES)
-        || KEYS_OF_THE_PROCESS.contains(&key)
+        || is_level(key)
 }
 
 /// A change of one key that has been checked.
@@ -84,7 +86,9 @@ impl Change {
 /// The key is not known, is fixed by a stronger layer or until the next start, or the value is not allowed.
 pub(crate) fn change(current: &Loaded, key: &str, value: &str, file: &Path) -> Result<Change, Problems> {
     let origin = Origin::Changed(file.display().to_string());
-    let mut path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+    let written: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+    let meant = environment::value(value).ok().and_then(|node| log_files::meant(&written, &node));
+    let mut path = meant.map_or(written, |(path, _)| path);
     emqx::rename(&mut path);
     // A place of a list can change if the list can.
     let known = places::list_of(&path);
@@ -93,6 +97,10 @@ pub(crate) fn change(current: &Loaded, key: &str, value: &str, file: &Path) -> R
         if !at_run_time(&key) {
             let problem = Problem::new(format!("{key} cannot change while the broker runs"));
             return Err(problem.with_help("set it in the file of --config and start again").into());
+        }
+        if log_files::is_new(&current.config.log, known) {
+            let problem = Problem::new(format!("there is no handler {}", known[..known.len() - 1].join(".")));
+            return Err(problem.with_help("set its path in the file of --config and start again").into());
         }
         if let Some(fixed @ (Origin::Variable(_) | Origin::Flag(_))) = current.origin(&key) {
             let problem = Problem::at(fixed, format!("{key} is fixed from outside, which wins over every file"));
@@ -160,7 +168,9 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     };
     let values = |loaded: &Loaded| loaded.rows().into_iter().map(|row| (row.key, row.value)).collect::<Vec<_>>();
     let old_values = values(current);
-    for row in &new_values {
+    // What is new as a whole is told of as far as something is said of it.
+    let concerns = |row: &Row| row.origin.is_some() || old_values.iter().any(|(key, _)| *key == row.key);
+    for row in new_values.iter().filter(|row| concerns(row)) {
         if !at_run_time(&row.key) && !old_values.contains(&(row.key.clone(), row.value.clone())) {
             wait(&row.key, "cannot change while the broker runs");
         }
@@ -174,8 +184,7 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     given.extend(current.given.iter().filter(|(key, _)| stays(key)).map(|(key, value)| (key.clone(), value.clone())));
     let mut config = current.config.clone();
     config.settings = settings;
-    config.log.console.level = new.config.log.console.level;
-    config.log.file.handler.level = new.config.log.file.handler.level;
+    log_files::take_levels(&mut config.log, &new.config.log);
     config.zones = zones;
     config.rewrite = rewrite;
     config.topic_metrics = topic_metrics;
@@ -274,7 +283,7 @@ mod tests {
                 let mut config = Config::default();
                 if key.kind.parse_into(text, &mut Target { config: &mut config, name: "" }).is_ok() {
                     config.settings = Config::default().settings;
-                    if KEYS_OF_THE_PROCESS.contains(&key.path) {
+                    if is_level(key.path) {
                         assert_ne!(config.log, Config::default().log, "{}", key.path);
                         config.log = Config::default().log;
                     }

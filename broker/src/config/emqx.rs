@@ -3,7 +3,7 @@
 //!
 //! Absent: their types and checks.
 
-use super::zones;
+use super::{log_files, zones};
 
 /// Roots of which ringmq has nothing.
 const ROOTS: &[&str] = &[
@@ -54,10 +54,7 @@ const KEYS: &[&str] = &[
     "listeners.tcp.*.tcp_options.sndbuf",
     "log.audit",
     "log.console.payload_encode",
-    "log.file.default",
     "log.file.payload_encode",
-    "log.file.rotation",
-    "log.file_handlers",
     "log.throttling.msgs",
     "mqtt.client_attrs_init",
     "mqtt.clientid_override",
@@ -110,6 +107,7 @@ const NEVER: &[&str] = &[
     "log.*.supervisor_reports",
     "log.*.sync_mode_qlen",
     "log.*.with_mfa",
+    "log.file.rotation",
     "mqtt.keepalive_backoff",
     "node.applications",
     "node.backtrace_depth",
@@ -162,9 +160,16 @@ const ALIASES: &[(&str, &str)] = &[
     ("listeners.tcp.*.enabled", "enable"),
     ("log.console_handler", "console"),
     ("log.console.format", "formatter"),
+    ("log.file.file", "path"),
     ("log.file.format", "formatter"),
     ("log.file.max_size", "rotation_size"),
+    ("log.file.rotation", "rotation_count"),
     ("log.file.to", "path"),
+    ("log.file.*.file", "path"),
+    ("log.file.*.format", "formatter"),
+    ("log.file.*.max_size", "rotation_size"),
+    ("log.file.*.rotation", "rotation_count"),
+    ("log.file.*.to", "path"),
     ("retainer.deliver_rate", "delivery_rate"),
 ];
 
@@ -202,6 +207,10 @@ pub(crate) fn standing(path: &[String]) -> Option<Standing> {
         && rest.first().is_some_and(|root| root == "mqtt")
     {
         return standing(rest);
+    }
+    // A handler with a name has what the one without has.
+    if let Some((_, rest)) = log_files::named(path) {
+        return standing(&[&path[..2], rest].concat());
     }
     let covers = |key: &&str| {
         let mut path = path.iter();

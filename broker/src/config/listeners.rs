@@ -1,7 +1,7 @@
-//! TCP listeners: what one is, and what `--tcp` makes of them.
+//! TCP listeners: what one is, what `--tcp` makes of them, and which cannot be open at a time.
 
 use super::apply::Loader;
-use super::error::Origin;
+use super::error::{Origin, Problem};
 use super::values::Given;
 use super::zones::DEFAULT_ZONE;
 use super::{BACKLOG_CONNECTIONS, DEFAULT_LISTENER, MQTT_PORT};
@@ -160,6 +160,30 @@ impl Loader {
         self.given.retain(|key, _| !key.starts_with(&options));
     }
 
+    /// Finds out whether all that are enabled can be open at a time, and there is one.
+    pub(super) fn check_listeners(&mut self) {
+        let enabled: Vec<(&String, &Listener)> = self.config.listeners.iter().filter(|(_, l)| l.enable).collect();
+        for (index, (name, listener)) in enabled.iter().enumerate() {
+            if let Some((other, twin)) = enabled[..index].iter().find(|(_, other)| overlap(other.bind, listener.bind)) {
+                let both = format!("the listeners {other} ({}) and {name} ({}) overlap", twin.bind, listener.bind);
+                self.errors.push(Problem::new(both).with_help(format!("set listeners.tcp.{name}.bind")));
+            }
+        }
+        for (name, zone) in enabled.iter().map(|(name, listener)| (*name, &listener.zone)) {
+            if zone != DEFAULT_ZONE && !self.config.zones.contains_key(zone) {
+                let key = format!("listeners.tcp.{name}.zone");
+                let message = format!("{key} names the zone {}, which does not exist", zone.escape_debug());
+                let origin = self.given.get(&key).map(|given| given.origin.clone());
+                let help = Some("allowed: default, or a name below `zones`".to_owned());
+                self.errors.push(Problem { message, origin, help });
+            }
+        }
+        if enabled.is_empty() {
+            let problem = Problem::new("no listener is enabled, so no client could connect");
+            self.errors.push(problem.with_help("set listeners.tcp.default.enable = true, or give --tcp ADDR:PORT"));
+        }
+    }
+
     /// `--tcp`: these addresses replace all listeners, which keep the options of the one named `default`.
     pub(super) fn replace_listeners(&mut self, addresses: &[String]) {
         if addresses.is_empty() {
@@ -185,6 +209,13 @@ impl Loader {
             self.text(&path, address, &Origin::Flag(format!("--tcp {address}")));
         }
     }
+}
+
+/// True if one listener would take connections meant for the other. `[::]` takes IPv4 as well.
+fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
+    let covers = |wide: IpAddr, other: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
+    let (a, b) = (left.ip(), right.ip());
+    left.port() != 0 && left.port() == right.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
 #[cfg(test)]

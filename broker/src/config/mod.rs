@@ -16,6 +16,7 @@ pub(crate) mod hocon;
 mod keys;
 mod kind;
 mod listeners;
+mod log_files;
 mod overrides;
 mod places;
 mod queues;

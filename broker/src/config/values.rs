@@ -41,6 +41,7 @@ pub(super) fn rows(config: &Config, given: &GivenByKey) -> Vec<Row> {
     let groups = &config.settings.shared_subscription_groups;
     let names = |path: &str| match path.contains(NAME) {
         true if path.starts_with("listeners.") => config.listeners.keys().map(String::as_str).collect(),
+        true if path.starts_with("log.file.") => config.log.named.keys().map(String::as_str).collect(),
         true if path.starts_with("ringmq.queues.") => config.settings.queues.keys().map(|queue| &**queue).collect(),
         true => groups.keys().map(|group| &**group).collect(),
         false => vec![""],

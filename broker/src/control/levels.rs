@@ -1,7 +1,7 @@
 //! Levels of the log, seen and changed by hand. What is changed here holds until the next start, unlike settings.
 
 use crate::config::Problem;
-use crate::log::{self, Handler, LEVELS, Level, MODULES};
+use crate::log::{self, DEFAULT_FILE, Handler, LEVELS, Level, MODULES};
 use serde_json::{Map, Value, json};
 
 /// In the place of a level: that of the handlers holds again.
@@ -9,12 +9,15 @@ const DEFAULT: &str = "default";
 
 /// The levels of handlers, of modules that have their own, and how many notes were lost.
 pub(super) fn show() -> Value {
-    let name = |handler| json!(LEVELS.handler(handler).map_or("off", Level::name));
+    let name = |level: Option<Level>| json!(level.map_or("off", Level::name));
     let mut told = Map::from_iter([
-        ("console".to_owned(), name(Handler::Console)),
-        ("file".to_owned(), name(Handler::File)),
+        ("console".to_owned(), name(LEVELS.handler(Handler::Console))),
         ("lines_lost".to_owned(), log::lost().into()),
     ]);
+    told.extend(LEVELS.files().map(|(handler, level)| match handler {
+        DEFAULT_FILE => ("file".to_owned(), name(level)),
+        handler => (format!("file.{handler}"), name(level)),
+    }));
     told.extend(LEVELS.own().map(|(module, level)| (format!("module.{module}"), level.name().into())));
     Value::Object(told)
 }
@@ -53,9 +56,9 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused_with_what_is() {
         let text = set("loud", None).expect_err("refused").to_string();
-        assert!(text.contains("`loud` is no level") && text.contains("emergency, alert"), "{text}");
+        assert!(text.contains("`loud` is no level") && text.contains("one of none, emergency, alert"), "{text}");
         assert!(set(DEFAULT, None).is_err());
-        assert!(set("loud", Some(module::CLIENT)).expect_err("refused").to_string().contains("debug, default"));
+        assert!(set("loud", Some(module::CLIENT)).expect_err("refused").to_string().contains("debug, all, default"));
         assert!(set("debug", Some("shards")).expect_err("refused").to_string().contains("client, delivery"));
         let told = set("debug", Some(module::DELIVERY)).expect("set");
         assert_eq!(told["module.delivery"], "debug");

@@ -1,9 +1,11 @@
-//! EMQX's levels, which are syslog's.
+//! EMQX's levels: syslog's, and as thresholds also `none` and `all`.
 
-/// How grave a note is, the gravest first.
+/// How grave a note is, the gravest first; or how grave one has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub(crate) enum Level {
+    /// As a threshold: nothing is grave enough. No note is of this level.
+    None,
     /// Nobody can be served.
     Emergency,
     /// Somebody must act now.
@@ -24,7 +26,8 @@ pub(crate) enum Level {
 
 impl Level {
     /// All of them, the gravest first.
-    pub(crate) const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
+        Self::None,
         Self::Emergency,
         Self::Alert,
         Self::Critical,
@@ -35,18 +38,28 @@ impl Level {
         Self::Debug,
     ];
 
-    /// Their names, in the same order.
-    pub(crate) const NAMES: [&'static str; 8] =
-        ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
+    /// Their names, in the same order, and `all`, which is `debug` by another name: there is nothing below it.
+    pub(crate) const NAMES: [&'static str; 10] =
+        ["none", "emergency", "alert", "critical", "error", "warning", "notice", "info", "debug", "all"];
 
     /// Its name.
     pub(crate) fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
+    /// The level with this place in [`Level::NAMES`]; what lies beyond is `all`.
+    pub(crate) fn at(index: usize) -> Self {
+        Self::ALL.get(index).copied().unwrap_or(Self::Debug)
+    }
+
     /// The level with a name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().position(|known| *known == name).map(|index| Self::ALL[index])
+        Self::NAMES.iter().position(|known| *known == name).map(Self::at)
+    }
+
+    /// The level with this number, as `level as u8` gives it.
+    pub(super) fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
     }
 
     /// What a note of `tracing` is. Nothing of ours is graver than an error, or a notice.
@@ -63,7 +76,7 @@ impl Level {
     pub(crate) fn filter(self) -> tracing::level_filters::LevelFilter {
         use tracing::level_filters::LevelFilter;
         match self {
-            Self::Emergency | Self::Alert | Self::Critical => LevelFilter::OFF,
+            Self::None | Self::Emergency | Self::Alert | Self::Critical => LevelFilter::OFF,
             Self::Error => LevelFilter::ERROR,
             Self::Warning | Self::Notice => LevelFilter::WARN,
             Self::Info => LevelFilter::INFO,
@@ -82,6 +95,8 @@ mod tests {
             assert_eq!((level as usize, Level::named(level.name())), (index, Some(level)));
         }
         assert!(Level::Error < Level::Warning && Level::named("warn").is_none());
+        assert_eq!((Level::named("all"), Level::at(9)), (Some(Level::Debug), Level::Debug));
+        assert!(Level::named("none").is_some_and(|none| none < Level::Emergency));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod writer;
 
 pub(crate) use level::Level;
 pub(crate) use levels::{Handler, LEVELS, MODULES, module};
-pub(crate) use settings::{Formatter, LogSettings, TimeOffset, TimestampFormat};
+pub(crate) use settings::{DEFAULT_FILE, FILES_MAX, FileSettings, Formatter, LogSettings, TimeOffset, TimestampFormat};
 pub(crate) use shards::{note_dropped, note_event, note_refused, notes_all};
 pub(crate) use subscriber::lost;
 pub(crate) use writer::Guard;
@@ -33,7 +33,7 @@ use crate::config::Problem;
 /// Takes notes from now on, as long as what is returned; then writes out what is there.
 ///
 /// # Errors
-/// The file of the log cannot be opened.
+/// A file of the log cannot be opened.
 pub(crate) fn install(settings: &LogSettings) -> Result<Guard, Problem> {
     LEVELS.set(settings);
     let (queue, notes) = subscriber::queue();

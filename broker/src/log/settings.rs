@@ -1,9 +1,16 @@
 //! What can be set of the log, `log`.
 
 use super::Level;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use time::UtcOffset;
+
+/// Most handlers with a file, the one without a name among them.
+pub(crate) const FILES_MAX: usize = 16;
+
+/// What EMQX calls the handler with a file that has no name, `log.file` itself.
+pub(crate) const DEFAULT_FILE: &str = "default";
 
 /// `log`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +19,21 @@ pub(crate) struct LogSettings {
     pub(crate) console: HandlerSettings,
     /// `log.file`.
     pub(crate) file: FileSettings,
+    /// `log.file.<name>`.
+    pub(crate) named: BTreeMap<String, FileSettings>,
     /// `log.throttling.time_window`: how long a note is not repeated.
     pub(crate) time_window: Duration,
 }
 
-/// What both handlers have.
+impl LogSettings {
+    /// All handlers with a file, by name; the first is [`DEFAULT_FILE`].
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &FileSettings)> {
+        let named = self.named.iter().map(|(name, file)| (name.as_str(), file));
+        std::iter::once((DEFAULT_FILE, &self.file)).chain(named)
+    }
+}
+
+/// What all handlers have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HandlerSettings {
     /// `enable`.
@@ -31,7 +48,7 @@ pub(crate) struct HandlerSettings {
     pub(crate) time_offset: TimeOffset,
 }
 
-/// `log.file`.
+/// `log.file`, or `log.file.<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileSettings {
     /// What it has in common with the console.
@@ -117,6 +134,13 @@ impl Default for HandlerSettings {
     }
 }
 
+impl FileSettings {
+    /// What a handler with a name begins with: it is on, and has no path before it is told one.
+    pub(crate) fn named() -> Self {
+        Self { handler: HandlerSettings::default(), path: PathBuf::new(), ..Self::default() }
+    }
+}
+
 impl Default for FileSettings {
     fn default() -> Self {
         Self {
@@ -133,6 +157,7 @@ impl Default for LogSettings {
         Self {
             console: HandlerSettings::default(),
             file: FileSettings::default(),
+            named: BTreeMap::new(),
             time_window: Duration::from_secs(60),
         }
     }

@@ -4,7 +4,7 @@
 use super::file::RotatingFile;
 use super::levels::{Handler, LEVELS};
 use super::note::Note;
-use super::settings::{HandlerSettings, LogSettings};
+use super::settings::{DEFAULT_FILE, FileSettings, HandlerSettings, LogSettings};
 use super::subscriber::{Queue, Waiting, lose, lost};
 use super::throttle::Throttle;
 use super::{Level, format, module};
@@ -39,18 +39,13 @@ impl Drop for Guard {
 /// Starts the thread.
 ///
 /// # Errors
-/// The file cannot be opened, or the thread cannot be started.
+/// A file cannot be opened, or the thread cannot be started.
 pub(super) fn start(settings: &LogSettings, notes: Receiver<Waiting>, queue: Queue) -> Result<Guard, Problem> {
-    let file = settings.file.handler.enable.then(|| {
-        let file = &settings.file;
-        RotatingFile::open(&file.path, file.rotation_size, file.rotation_count).map_err(|error| {
-            Problem::new(format!("cannot write the log to {}: {error}", file.path.display()))
-                .with_help("choose another place with log.file.path, or log.file.enable = false")
-        })
-    });
+    let files = settings.files().zip(0..).filter(|((_, file), _)| file.handler.enable);
+    let files = files.map(|((name, settings), place)| FileHandler::open(name, settings, place));
     let mut writer = Writer {
         console: settings.console.clone(),
-        file: file.transpose()?.map(|file| (settings.file.handler.clone(), file)),
+        files: files.collect::<Result<_, _>>()?,
         throttle: Throttle::new(settings.time_window),
         told_lost: 0,
     };
@@ -59,9 +54,28 @@ pub(super) fn start(settings: &LogSettings, notes: Receiver<Waiting>, queue: Que
     Ok(Guard { queue })
 }
 
+/// A handler with a file that is on.
+struct FileHandler {
+    handler: Handler,
+    settings: HandlerSettings,
+    file: RotatingFile,
+}
+
+impl FileHandler {
+    fn open(name: &str, settings: &FileSettings, place: u8) -> Result<Self, Problem> {
+        let FileSettings { handler, path, rotation_size, rotation_count } = settings;
+        let file = RotatingFile::open(path, *rotation_size, *rotation_count).map_err(|error| {
+            let key = if name == DEFAULT_FILE { "log.file".to_owned() } else { format!("log.file.{name}") };
+            Problem::new(format!("cannot write the log to {}: {error}", path.display()))
+                .with_help(format!("choose another place with {key}.path, or {key}.enable = false"))
+        })?;
+        Ok(Self { handler: Handler::File(place), settings: handler.clone(), file })
+    }
+}
+
 struct Writer {
     console: HandlerSettings,
-    file: Option<(HandlerSettings, RotatingFile)>,
+    files: Vec<FileHandler>,
     throttle: Throttle,
     /// Losses that were noted.
     told_lost: u64,
@@ -100,11 +114,10 @@ impl Writer {
             // A closed standard error is no reason to stop.
             let _ = std::io::stderr().lock().write_all(line.as_bytes());
         }
-        if let Some((settings, file)) = &mut self.file
-            && LEVELS.takes(Handler::File, &note.module, note.level)
-            && file.write(&format::line(note, settings)).is_err()
-        {
-            lose();
+        for FileHandler { handler, settings, file } in &mut self.files {
+            if LEVELS.takes(*handler, &note.module, note.level) && file.write(&format::line(note, settings)).is_err() {
+                lose();
+            }
         }
     }
 

@@ -49,6 +49,7 @@ def test_every_key_has_its_effect(operate, dial, tmp_path):
     dial(broker, "dev-2").subscribe("t", 1)
     assert b'"topic":"to/dev-2"' in watcher.receive().payload
     eventually((tmp_path / "emqx.log").exists)
+    eventually((tmp_path / "audit.log").exists)
     assert not (broker.workdir / "log").exists()
 
 

@@ -21,9 +21,13 @@ fn notes_in(path: &PathBuf) -> Vec<Value> {
 
 /// All notes, once one of them is as is wanted.
 fn await_notes(broker: &Broker, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+    await_notes_in(broker, "log/x.log", wanted)
+}
+
+fn await_notes_in(broker: &Broker, file: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
     let by = Instant::now() + PATIENCE;
     loop {
-        let notes = notes_in(&broker.dir.join("log/x.log"));
+        let notes = notes_in(&broker.dir.join(file));
         if notes.iter().any(&wanted) {
             return notes;
         }
@@ -71,6 +75,29 @@ fn clients_are_noted_and_levels_change_for_everything_or_one_module() {
     assert_eq!(broker.ctl(&["log", "show"]), "console: off\nfile: info\nlines_lost: 0\n", "settings are kept");
     let notes = notes_in(&broker.dir.join("log/x.log"));
     assert!(notes.iter().any(|note| note["msg"] == "stopping"), "written to the end: {notes:#?}");
+}
+
+#[test]
+fn every_handler_with_a_name_has_a_file_and_a_level_of_its_own() {
+    let file = "log { console.enable = false, file {\n\
+                default { enable = true, level = error, path = \"log/default.log\" },\n\
+                everything { level = all, formatter = json, file = \"log/everything.log\" },\n\
+                nothing { level = none, formatter = json, path = \"log/nothing.log\" } } }\n";
+    let mut broker = Broker::start("handlers", file);
+    let told = |nothing: &str| format!("console: off\nfile: error\nfile.everything: debug\nfile.nothing: {nothing}\n");
+    assert!(broker.ctl(&["log", "show"]).starts_with(&told("none")));
+    let connected =
+        |client: &'static str| move |note: &Value| note["msg"] == "client_connected" && note["clientid"] == client;
+    let _first = broker.client("first");
+    await_notes_in(&broker, "log/everything.log", connected("first"));
+    broker.ctl(&["conf", "set", "log.file.nothing.level", "info"]);
+    let _second = broker.client("second");
+    let notes = await_notes_in(&broker, "log/nothing.log", connected("second"));
+    assert!(!notes.iter().any(connected("first")), "{notes:#?}");
+    assert!(broker.refused(&["conf", "set", "log.file.more.level", "info"]).contains("no handler log.file.more"));
+    broker.restart();
+    assert!(broker.ctl(&["log", "show"]).starts_with(&told("info")), "settings are kept");
+    assert_eq!(std::fs::read_to_string(broker.dir.join("log/default.log")).expect("a file"), "");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn timestamp(index: usize) -> TimestampFormat {
     [TimestampFormat::Auto, TimestampFormat::Epoch, TimestampFormat::Rfc3339][index]
 }
 
-const LOG_LEVEL: &str = "How grave a note has to be. Can change while the broker runs.";
+const LOG_LEVEL: &str = "How grave a note has to be; `none` is for no note, `all` for every one, as `debug` is. Can change while the broker runs.";
 const LOG_FORMATTER: &str = "How a note is written: as text for people, or as an object of JSON; one line either way.";
 const LOG_TIMESTAMP: &str = "How its time is written: as in RFC 3339, or in microseconds since 1970. `auto` is the first in text, the second in JSON.";
 const LOG_OFFSET: &str = "The time zone of times as in RFC 3339.";
@@ -32,7 +32,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "log.console.level",
         "warning",
-        Kind::Choice { names: &Level::NAMES, set: |t, index| t.config.log.console.level = Level::ALL[index] },
+        Kind::Choice { names: &Level::NAMES, set: |t, index| t.config.log.console.level = Level::at(index) },
         LOG_LEVEL,
     ),
     key(
@@ -62,7 +62,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "log.file.level",
         "warning",
-        Kind::Choice { names: &Level::NAMES, set: |t, index| t.config.log.file.handler.level = Level::ALL[index] },
+        Kind::Choice { names: &Level::NAMES, set: |t, index| t.config.log.file.handler.level = Level::at(index) },
         LOG_LEVEL,
     ),
     key(
@@ -103,6 +103,61 @@ pub(super) const KEYS: &[Key] = &[
         "system",
         Kind::TimeOffset(|t, offset| t.config.log.file.handler.time_offset = offset),
         LOG_OFFSET,
+    ),
+    key(
+        "log.file.<name>.enable",
+        "true",
+        Kind::Bool(|t, on| t.log_file(|file| file.handler.enable = on)),
+        "Whether the log goes to this file, too. There are at most 16 with `log.file` itself, which is also the one called \
+         `default`.",
+    ),
+    key(
+        "log.file.<name>.level",
+        "warning",
+        Kind::Choice { names: &Level::NAMES, set: |t, index| t.log_file(|file| file.handler.level = Level::at(index)) },
+        "As `log.file.level`. Can change while the broker runs.",
+    ),
+    key(
+        "log.file.<name>.path",
+        "",
+        Kind::Path(|t, text| t.log_file(|file| file.path = text.into())),
+        "As `log.file.path`. A handler without one is left out with a warning, and no two can have the same.",
+    ),
+    key(
+        "log.file.<name>.rotation_size",
+        "50MB",
+        Kind::SizeOrInfinity { min: 1024, max: 1 << 40, set: |t, bytes| t.log_file(|file| file.rotation_size = bytes) },
+        "As `log.file.rotation_size`.",
+    ),
+    key(
+        "log.file.<name>.rotation_count",
+        "10",
+        Kind::Integer { min: 1, max: 128, words: &[], set: |t, n| t.log_file(|file| file.rotation_count = fit(n)) },
+        "As `log.file.rotation_count`.",
+    ),
+    key(
+        "log.file.<name>.formatter",
+        "text",
+        Kind::Choice {
+            names: &FORMATTERS,
+            set: |t, index| t.log_file(|file| file.handler.formatter = formatter(index)),
+        },
+        "As `log.file.formatter`.",
+    ),
+    key(
+        "log.file.<name>.timestamp_format",
+        "auto",
+        Kind::Choice {
+            names: &TIMESTAMPS,
+            set: |t, index| t.log_file(|file| file.handler.timestamp_format = timestamp(index)),
+        },
+        "As `log.file.timestamp_format`.",
+    ),
+    key(
+        "log.file.<name>.time_offset",
+        "system",
+        Kind::TimeOffset(|t, offset| t.log_file(|file| file.handler.time_offset = offset)),
+        "As `log.file.time_offset`.",
     ),
     key(
         "log.throttling.time_window",

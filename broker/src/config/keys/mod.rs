@@ -13,7 +13,8 @@ mod protection;
 mod strategies;
 
 use super::kind::Kind;
-use super::{Config, Listener, queues, zones};
+use super::{Config, Listener, log_files, queues, zones};
+use crate::log::FileSettings;
 use ringmq_core::settings::{QueueSettings, ShareGroup};
 use std::time::Duration;
 
@@ -52,6 +53,11 @@ impl Target<'_> {
         if *group == ShareGroup::default() {
             groups.remove(self.name);
         }
+    }
+
+    /// Changes a handler of the log that has a name. One of which nothing is said is not kept.
+    fn log_file(&mut self, change: impl FnOnce(&mut FileSettings)) {
+        log_files::change(&mut self.config.log.named, self.name, change);
     }
 
     /// Changes a message queue. One of which nothing is said is not kept.
@@ -117,11 +123,12 @@ pub(crate) fn find<'p>(path: &'p [String]) -> Found<'p> {
 
 fn find_below<'p>(path: &'p [String]) -> Found<'p> {
     let mut group = false;
+    let is_unnamed = log_files::goes_on_with_field(path);
     for key in keys() {
         let mut elements = key.path.split('.');
         let mut name = "";
         let matches = path.iter().all(|wanted| match elements.next() {
-            Some(NAME) => {
+            Some(NAME) if !is_unnamed => {
                 name = wanted;
                 true
             }

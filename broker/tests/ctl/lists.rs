@@ -222,7 +222,8 @@ fn retained_messages_are_counted_listed_and_removed_on_every_shard() {
 #[test]
 fn listeners_and_rules_are_told() {
     let file = "rewrite = [{action = publish, source_topic = \"x/#\", re = \"^x/(.+)$\", \
-                dest_topic = \"${clientid}/$1\"}]";
+                dest_topic = \"${clientid}/$1\"}, {action = subscribe, source_topic = \"y/#\", re = \"^y/(.+)$\", \
+                dest_topic = \"z/$1\"}]";
     let broker = Broker::start("listeners-told", file);
     let listeners = broker.ctl(&["listeners", "list"]);
     let running = format!(
@@ -233,6 +234,14 @@ fn listeners_and_rules_are_told() {
     let test = |asked: &[&str]| broker.ctl(&[&["rewrite", "test"], asked].concat());
     assert_eq!(test(&["publish", "x/y/z", "--clientid", "me"]), "rewritten: true\ntopic: me/y/z\n");
     assert_eq!(test(&["subscribe", "x/y/z", "--clientid", "me"]), "rewritten: false\ntopic: x/y/z\n");
+    let delayed = test(&["publish", "$delayed/5/x/y", "--clientid", "me"]);
+    assert_eq!(delayed, "rewritten: true\ntopic: $delayed/5/me/y\n");
+    for (prefix, asked, told) in
+        [("", "y/+", "z/+"), ("$share/g/", "y/#", "z/#"), ("$queue/", "y/1", "z/1"), ("$exclusive/", "y/1", "z/1")]
+    {
+        let answer = test(&["subscribe", &format!("{prefix}{asked}")]);
+        assert_eq!(answer, format!("rewritten: true\ntopic: {prefix}{told}\n"));
+    }
     assert!(broker.refused(&["rewrite", "test", "fly", "x"]).contains("is no action"));
 }
 

@@ -60,12 +60,12 @@ fn parse(rest: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, topic))
 }
 
-impl Shard {
-    /// The topic that a message is published under once its delay is over.
-    pub(super) fn undelayed(topic: &str) -> Option<&str> {
-        parse(topic.strip_prefix(DELAYED_PREFIX)?).map(|(_, topic)| topic)
-    }
+/// The topic that a message is published under once its delay is over; `None` if the topic asks for none.
+pub(crate) fn undelayed(topic: &str) -> Option<&str> {
+    parse(topic.strip_prefix(DELAYED_PREFIX)?).map(|(_, topic)| topic)
+}
 
+impl Shard {
     /// Keeps a message until its time. `rest` is its topic behind [`DELAYED_PREFIX`], `topic` what it is to be published
     /// under. A message that cannot be kept is dropped: its number is none, is too far ahead, or there are too many.
     pub(super) fn delay(
@@ -129,7 +129,7 @@ mod tests {
         for wrong in ["", "5", "5/", "/a", "x/a", "-1/a", "+1/a", "1.5/a", "99999999999999999999999/a"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
-        assert_eq!(Shard::undelayed("$delayed/1/$delayed/2/t"), Some("$delayed/2/t"));
-        assert_eq!(Shard::undelayed("delayed/1/t"), None);
+        assert_eq!(undelayed("$delayed/1/$delayed/2/t"), Some("$delayed/2/t"));
+        assert_eq!(undelayed("delayed/1/t"), None);
     }
 }

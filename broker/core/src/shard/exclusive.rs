@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 use ringmq_wire::{ReasonCode, SubscribeOptions};
 
 /// Prefix of an exclusive subscription.
-pub(super) const EXCLUSIVE_PREFIX: &str = "$exclusive/";
+pub(crate) const EXCLUSIVE_PREFIX: &str = "$exclusive/";
 
 /// Who has a topic to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

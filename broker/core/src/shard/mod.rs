@@ -60,6 +60,9 @@ mod topic_metrics;
 mod tracing;
 mod write;
 
+pub(crate) use delayed::undelayed;
+pub(crate) use exclusive::EXCLUSIVE_PREFIX;
+
 use crate::banned::BanList;
 use crate::counters::{CounterSink, Counters};
 use crate::enhanced_auth::AuthMethod;

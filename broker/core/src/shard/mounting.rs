@@ -8,7 +8,7 @@
 //! runs for a client without a mountpoint.
 
 use super::Shard;
-use super::delayed::DELAYED_PREFIX;
+use super::delayed::{DELAYED_PREFIX, undelayed};
 use super::exclusive::EXCLUSIVE_PREFIX;
 use super::queues::QUEUE_PREFIX;
 use crate::settings::Settings;
@@ -57,7 +57,7 @@ impl Shard {
     /// Levels and bytes of the mountpoint count as the client's own.
     fn put_before(&self, mountpoint: &str, topic: &mut String, settings: &Settings) -> Result<(), ReasonCode> {
         let delays = self.hub.settings.delayed_enable && topic.starts_with(DELAYED_PREFIX);
-        let at = match Self::undelayed(topic).filter(|_| delays) {
+        let at = match undelayed(topic).filter(|_| delays) {
             Some(bare) => topic.len() - bare.len(),
             // It is dropped for its number.
             None if delays => return Ok(()),

@@ -4,7 +4,7 @@
 //! to be fetched back: its messages take their old places in the line. In a queue of last values a message takes the
 //! place of a waiting one with the same key, so a key that changes all the time is not put off for ever.
 //!
-//! Absent: how messages come and how they reach a consumer, which is the shard's affair (`shard/queues.rs`), and the
+//! Absent: how messages come and how they reach a consumer, which is the shard's affair (`shard/queues.rs`, `shard/consuming.rs`), and the
 //! names by which clients know a queue.
 
 mod consumers;

@@ -5,8 +5,9 @@
 //! `connect`, `banned` and `auth` make sessions live, `leave` ends connections and sessions; `publish` takes messages in;
 //! `route` matches them here and forwards them to the shards that may care; `hub` hands them to sessions, `write`
 //! puts them on the wire and `acks` ends their delivery; `share` is shared subscriptions, `queues` message queues,
-//! `exclusive` subscriptions of one session alone, `auto_subscribe` those that nobody asked for, `retain` retained messages, `subscribe` what the names
-//! say; `mounting`, `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
+//! `consuming` what sessions have of them, `exclusive` subscriptions of one session alone, `auto_subscribe` and
+//! `on_behalf` those that their clients did not ask for, `retain` retained messages, `subscribe` what the names say;
+//! `mounting`, `rewriting` and `delayed` come before `route`; `mesh` is what other shards say, `control` what the process asks,
 //! `inspect` and `retained_list` what it is shown, `observe` what the shard tells of its own, `tracing` packet by packet;
 //! `packets` counts packets by type;
 //! `pressure` holds up publishers, `back_pressure` those that feed a full queue; `limits` those that publish too much, `overfull` ends those that hold too much,
@@ -24,6 +25,7 @@ mod banned;
 mod congestion;
 mod connect;
 mod conns;
+mod consuming;
 mod control;
 mod delayed;
 mod exclusive;

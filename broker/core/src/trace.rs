@@ -7,6 +7,7 @@
 //!
 //! Absent: wording, files and time limits, which are the affair of the process around the shard.
 
+use crate::rewrite::real_filter;
 use crate::topics::filter;
 use alloc::boxed::Box;
 use core::net::{IpAddr, SocketAddr};
@@ -29,7 +30,8 @@ pub struct TraceRule {
 pub enum TraceWhat {
     /// The client with this identifier.
     Client(Box<str>),
-    /// Messages whose topics match this filter, and subscriptions to it or to what it matches.
+    /// Messages whose topics match this filter, and subscriptions to filters that it matches if their wildcards are taken
+    /// for levels like any other, as in EMQX: those below it, and those that may overlap with it in a level.
     Topic(Box<str>),
     /// Clients that connect from this address.
     Address(IpAddr),
@@ -81,10 +83,7 @@ impl TraceWhat {
     /// True if it means a packet for what it says.
     fn means_packet(&self, frame: Frame<'_>, version: Version) -> bool {
         let Self::Topic(wanted) = self else { return false };
-        let subscribed = |filter: &str| {
-            let name = filter::parse(filter).map_or(filter, |parsed| parsed.filter);
-            *name == **wanted || (!filter::has_wildcard(name) && filter::matches(wanted, name))
-        };
+        let subscribed = |filter: &str| filter::matches(wanted, real_filter(filter));
         match frame.packet_type() {
             // What is refused in the end is of interest as well.
             Some(PacketType::Publish | PacketType::Subscribe | PacketType::Unsubscribe) => {
@@ -109,7 +108,7 @@ impl TraceWhat {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
-    use ringmq_wire::{Cut, PublishOut, QoS, SubscribeOptions, SubscribeOut, UserProperties, cut};
+    use ringmq_wire::{Cut, PublishOut, QoS, SubscribeOptions, SubscribeOut, UnsubscribeOut, UserProperties, cut};
 
     fn means(what: &TraceWhat, client_id: &str, bytes: &[u8]) -> bool {
         let Ok(Cut::Frame(frame, _)) = cut(bytes, u32::MAX) else { panic!("a packet") };
@@ -141,14 +140,33 @@ mod tests {
         };
         out.encode(Version::V5, &mut publish);
         assert!(means(&topic, "b", &publish) && !means(&TraceWhat::Topic("t".into()), "b", &publish));
-        for (filter, meant) in [("t/+", true), ("t/2", true), ("$share/g/t/+", true), ("t/#", false), ("u", false)] {
-            let mut subscribe = Vec::new();
-            let filters = &[(filter, SubscribeOptions::with_qos(QoS::AtMostOnce))];
+        assert!(!means(&topic, "b", &ping));
+    }
+
+    #[test]
+    fn a_topic_means_subscriptions_to_all_filters_below_it() {
+        let below =
+            ["site/#", "site/+", "site/1", "site/+/x", "site", "$share/g/site/+", "$queue/site/+", "$exclusive/site/1"];
+        let beside = ["#", "+/1", "sites/+", "$share/site/+"];
+        for (filter, meant) in
+            below.map(|filter| (filter, true)).into_iter().chain(beside.map(|filter| (filter, false)))
+        {
+            let (mut subscribe, mut unsubscribe) = (Vec::new(), Vec::new());
             let user_properties = UserProperties::NONE;
+            let filters = &[(filter, SubscribeOptions::with_qos(QoS::AtMostOnce))];
             SubscribeOut { packet_id: 1, subscription_id: None, filters, user_properties }
                 .encode(Version::V5, &mut subscribe);
-            assert_eq!(means(&topic, "b", &subscribe), meant, "{filter}");
+            UnsubscribeOut { packet_id: 1, filters: &[filter], user_properties }.encode(Version::V5, &mut unsubscribe);
+            let topic = TraceWhat::Topic("site/#".into());
+            assert_eq!([&subscribe, &unsubscribe].map(|bytes| means(&topic, "b", bytes)), [meant; 2], "{filter}");
         }
-        assert!(!means(&topic, "b", &ping));
+        let level = TraceWhat::Topic("t/+".into());
+        for (filter, meant) in [("t/+", true), ("t/2", true), ("t/#", true), ("t/+/x", false), ("u", false)] {
+            let mut subscribe = Vec::new();
+            let filters = &[(filter, SubscribeOptions::with_qos(QoS::AtMostOnce))];
+            SubscribeOut { packet_id: 1, subscription_id: None, filters, user_properties: UserProperties::NONE }
+                .encode(Version::V5, &mut subscribe);
+            assert_eq!(means(&level, "b", &subscribe), meant, "{filter}");
+        }
     }
 }

@@ -97,6 +97,42 @@ fn topics_and_addresses_are_traced_on_every_shard_and_payloads_hidden() {
     assert!(std::fs::read(broker.dir.join("log/elsewhere.log")).expect("a file").is_empty());
 }
 
+/// Sends SUBSCRIBE or UNSUBSCRIBE with one filter, and waits for the answer.
+fn name_filter(stream: &mut TcpStream, packet_type: u8, filter: &str) {
+    let length = |text: &str| u8::try_from(text.len()).expect("short");
+    let options: &[u8] = if packet_type == 0x82 { &[0] } else { &[] };
+    let mut packet = vec![packet_type, 5 + length(filter) + u8::from(packet_type == 0x82), 0, 1, 0, 0, length(filter)];
+    packet.extend_from_slice(filter.as_bytes());
+    packet.extend_from_slice(options);
+    stream.write_all(&packet).expect("sent");
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).expect("an answer");
+    stream.read_exact(&mut vec![0; usize::from(head[1])]).expect("an answer");
+}
+
+#[test]
+fn a_topic_s_trace_shows_who_subscribes_below_it() {
+    let broker = Broker::start("below", "");
+    broker.ctl(&["trace", "start", "t", "topic", "site/#", "below.log"]);
+    let mut client = broker.client("c").0;
+    for filter in ["site/+/x", "$share/g/site/+", "beside/+", "#"] {
+        name_filter(&mut client, 0x82, filter);
+        name_filter(&mut client, 0xA2, filter);
+    }
+    name_filter(&mut client, 0x82, "site/last");
+    let seen = lines(&broker, "below.log", 5);
+    let told = [
+        ("SUBSCRIBE", "site/+/x"),
+        ("UNSUBSCRIBE", "site/+/x"),
+        ("SUBSCRIBE", "$share/g/site/+"),
+        ("UNSUBSCRIBE", "$share/g/site/+"),
+        ("SUBSCRIBE", "site/last"),
+    ];
+    for (line, (packet, filter)) in seen.iter().zip(told) {
+        assert!(line.contains(&format!(" {packet} ")) && line.contains(filter), "{line}");
+    }
+}
+
 #[test]
 fn traces_go_on_after_a_restart() {
     let mut broker = Broker::start("resumed", "");

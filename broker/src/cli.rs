@@ -258,6 +258,23 @@ pub(crate) enum SubscriptionsAsk {
         /// A client identifier
         clientid: Option<String>,
     },
+    /// Subscribe a connected client, which is not told
+    Add {
+        /// Its client identifier
+        clientid: String,
+        /// A topic filter; no rewriting applies
+        topic: String,
+        /// 0, 1 or 2
+        #[arg(default_value_t = 0)]
+        qos: u8,
+    },
+    /// End a subscription of a client, which is not told
+    Del {
+        /// Its client identifier
+        clientid: String,
+        /// The filter as in the list
+        topic: String,
+    },
     /// What waits for the members of each shared subscription
     Lag,
 }
@@ -369,6 +386,11 @@ pub(crate) enum ListenersAsk {
 pub(crate) enum ExclusiveAsk {
     /// All of them with their owners, one a line
     List,
+    /// Take one from its owner, which is not told
+    Delete {
+        /// The topic as in the list
+        topic: String,
+    },
 }
 
 /// What to ask about subscriptions that clients get.
@@ -466,6 +488,20 @@ pub(crate) enum ConfAsk {
     },
     /// Read the files again, as on SIGHUP
     Reload,
+    /// Take over the settings of one more file, now and for the next start
+    Load {
+        /// Lay them over what holds, as without this option
+        #[arg(long, conflicts_with = "replace")]
+        merge: bool,
+        /// Put each root of the file, such as mqtt, in the place of what holds below it
+        #[arg(long)]
+        replace: bool,
+        /// The file, which the broker has to be able to read
+        file: PathBuf,
+    },
+    /// The roots of all keys, one a line
+    #[command(name = "show_keys", alias = "show-keys")]
+    ShowKeys,
 }
 
 /// The file of settings unless `--config` names another: where EMQX has its own.

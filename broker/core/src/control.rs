@@ -18,6 +18,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use ringmq_wire::{QoS, ReasonCode};
 
 /// Most entries on a page.
 pub const PAGE_ROWS_MAX: usize = 256;
@@ -101,6 +102,39 @@ pub enum Control {
     },
     /// The answer to [`Control::ListSubscriptions`].
     Subscriptions(Page<SubscriptionFacts>),
+    /// Subscribe a connected client in its place. Nobody tells it; it gets what is retained.
+    Subscribe {
+        /// Its client identifier.
+        client_id: Box<str>,
+        /// The filter with its prefixes; rules of rewriting do not apply.
+        filter: Box<str>,
+        /// The QoS that it gets at most.
+        qos: QoS,
+    },
+    /// The answer to [`Control::Subscribe`]; `None` if the client is not at home here.
+    Subscribed(Option<SubscribeOutcome>),
+    /// End a client's subscription in its place. Nobody tells it.
+    Unsubscribe {
+        /// Its client identifier.
+        client_id: Box<str>,
+        /// The filter with its prefixes; rules of rewriting do not apply.
+        filter: Box<str>,
+    },
+    /// The answer to [`Control::Unsubscribe`]: whether there was one; `None` if the client is not at home here.
+    Unsubscribed(Option<bool>),
+    /// Which session has a topic to itself, if the topic is at home here.
+    FindExclusive(Box<str>),
+    /// The answer to [`Control::FindExclusive`].
+    FoundExclusive(Option<ExclusiveOwner>),
+    /// End the exclusive subscription of a session that is at home here. Nobody tells its client.
+    EndExclusive {
+        /// The session.
+        owner: ExclusiveOwner,
+        /// The topic, without its prefix.
+        topic: Box<str>,
+    },
+    /// The answer to [`Control::EndExclusive`]: the client identifier; `None` if the session does not have it any more.
+    EndedExclusive(Option<Box<str>>),
     /// The filters that the sessions here subscribe to, and the shared groups at home here.
     ListFilters(Position),
     /// The answer to [`Control::ListFilters`].
@@ -168,6 +202,28 @@ pub struct Page<T, P = Position> {
     pub rows: Vec<T>,
     /// Where to go on; `None` at the end.
     pub next: Option<P>,
+}
+
+/// What became of a subscription that was made in a client's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscribeOutcome {
+    /// The client has it. An exclusive one may still be refused by the shard that the topic is at home on.
+    Done,
+    /// The client is not connected, and would not be told what it has when it comes back.
+    NotConnected,
+    /// As a SUBACK would say.
+    Refused(ReasonCode),
+}
+
+/// A session that has a topic to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExclusiveOwner {
+    /// The shard that it lives on.
+    pub shard: ShardId,
+    /// Its slot there.
+    pub(crate) session: u32,
+    /// Which occupant of the slot.
+    pub(crate) generation: u32,
 }
 
 /// What can be told of one client.

@@ -73,12 +73,12 @@ impl Loaded {
 /// All that is wrong.
 pub(crate) fn load(layers: &Layers) -> Result<Loaded, Problems> {
     // The other layers say where the data directory is.
-    let loader = read(layers, None);
+    let loader = read(layers, Changed::Nothing);
     let changed = overrides::path(&loader.config.data_dir);
     if !changed.exists() {
         return loader.finish();
     }
-    let mut full = read(layers, Some(&changed));
+    let mut full = read(layers, Changed::File(&changed));
     if full.config.data_dir != loader.config.data_dir {
         let problem = Problem::new(format!("node.data_dir cannot be set in {}", changed.display()));
         full.errors.push(problem.with_help("that file is found through it; set it in the file of --config"));
@@ -92,7 +92,7 @@ pub(crate) fn load(layers: &Layers) -> Result<Loaded, Problems> {
 /// # Errors
 /// All that is wrong with single values.
 pub(crate) fn data_dir(layers: &Layers) -> Result<PathBuf, Problems> {
-    let loader = read(layers, None);
+    let loader = read(layers, Changed::Nothing);
     if loader.errors.is_empty() { Ok(loader.config.data_dir) } else { Err(Problems(loader.errors)) }
 }
 
@@ -107,13 +107,36 @@ pub(super) fn with(current: &Loaded, path: &[String], value: &str, origin: &Orig
     loader.finish()
 }
 
-fn read(layers: &Layers, changed: Option<&Path>) -> Loader {
+/// What follows from these layers if this is what was changed at run time.
+///
+/// # Errors
+/// All that is wrong.
+pub(super) fn with_changed(layers: &Layers, changed: &Object, origin: &Origin) -> Result<Loaded, Problems> {
+    read(layers, Changed::Settings(changed, origin)).finish()
+}
+
+/// What was changed at run time.
+#[derive(Clone, Copy)]
+enum Changed<'a> {
+    Nothing,
+    File(&'a Path),
+    Settings(&'a Object, &'a Origin),
+}
+
+fn read(layers: &Layers, changed: Changed<'_>) -> Loader {
     let mut loader = Loader::default();
     for (name, value) in &layers.variables {
         loader.default_log_handler(name, value);
     }
-    for file in layers.files().iter().map(PathBuf::as_path).chain(changed) {
-        loader.file(file);
+    for file in layers.files() {
+        loader.file(&file);
+    }
+    match changed {
+        Changed::Nothing => {}
+        Changed::File(file) => loader.file(file),
+        Changed::Settings(object, origin) => {
+            loader.object(object, &mut Vec::new(), Some(origin), Strictness::Compatible);
+        }
     }
     for (path, name, value) in environment::settings(layers.variables.iter().cloned()) {
         let origin = Origin::Variable(name);
@@ -147,7 +170,7 @@ pub(super) struct Loader {
     pub(super) warnings: Vec<Problem>,
     pub(super) errors: Vec<Problem>,
     /// Settings of EMQX that have no effect.
-    skipped: Skipped,
+    pub(super) skipped: Skipped,
     pub(super) given: GivenByKey,
 }
 
@@ -212,7 +235,13 @@ impl Loader {
     }
 
     /// `fixed` is the origin of everything within, for values that do not come from a file.
-    fn object(&mut self, object: &Object, path: &mut Vec<String>, fixed: Option<&Origin>, strictness: Strictness) {
+    pub(super) fn object(
+        &mut self,
+        object: &Object,
+        path: &mut Vec<String>,
+        fixed: Option<&Origin>,
+        strictness: Strictness,
+    ) {
         for entry in &object.entries {
             let origin = fixed.cloned().unwrap_or_else(|| Origin::File(entry.place.clone()));
             path.push(entry.key.clone());

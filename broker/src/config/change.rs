@@ -5,7 +5,7 @@
 
 use super::apply::{Layers, Loaded, load};
 use super::error::{Origin, Problem, Problems};
-use super::hocon::Node;
+use super::hocon::{Node, Object};
 use super::keys::{Found, find};
 use super::zones::{self, without_zone};
 use super::{Config, Row};
@@ -61,22 +61,38 @@ pub(super) fn at_run_time(key: &str) -> bool {
         || is_level(key)
 }
 
-/// A change of one key that has been checked.
+/// A change that has been checked.
 #[derive(Debug)]
 pub(crate) struct Change {
     /// The configuration with it.
     pub(crate) loaded: Loaded,
-    path: Vec<String>,
-    node: Node,
+    kept: WhatIsKept,
+}
+
+/// What the file of changes gets.
+#[derive(Debug)]
+enum WhatIsKept {
+    /// This value, beside all others.
+    Value { path: Vec<String>, node: Node },
+    /// This in the place of all that it had.
+    All(Object),
 }
 
 impl Change {
+    /// A change of the whole file.
+    pub(super) fn of_all(loaded: Loaded, changed: Object) -> Self {
+        Self { loaded, kept: WhatIsKept::All(changed) }
+    }
+
     /// Keeps it in `file` for the next start; gives what takes that back.
     ///
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn keep(&self, file: &Path) -> Result<Kept, Problem> {
-        overrides::keep(file, &self.path, self.node.clone())
+        match &self.kept {
+            WhatIsKept::Value { path, node } => overrides::keep(file, path, node.clone()),
+            WhatIsKept::All(changed) => overrides::keep_all(file, changed),
+        }
     }
 }
 
@@ -120,7 +136,7 @@ pub(crate) fn change(current: &Loaded, key: &str, value: &str, file: &Path) -> R
     let whole = changed.given.get(&key).filter(|_| known.len() < path.len()).map(|given| given.text.clone());
     let node = environment::value(whole.as_deref().unwrap_or(value)).map_err(Problem::from)?;
     changed.warnings.clear();
-    Ok(Change { loaded: changed, path: known.to_vec(), node })
+    Ok(Change { loaded: changed, kept: WhatIsKept::Value { path: known.to_vec(), node } })
 }
 
 /// The configuration without a listener; `file` is where that would be kept, in EMQX's words.
@@ -140,7 +156,7 @@ pub(crate) fn delete_listener(current: &Loaded, name: &str, file: &Path) -> Resu
     let mut loaded = apply::with(current, &path, emqx::DELETED, &origin)?;
     let node = environment::value(emqx::DELETED).map_err(Problem::from)?;
     loaded.warnings.clear();
-    Ok(Change { loaded, path: path.to_vec(), node })
+    Ok(Change { loaded, kept: WhatIsKept::Value { path: path.to_vec(), node } })
 }
 
 /// A change that is kept.
@@ -157,7 +173,11 @@ pub(crate) fn set(current: &Loaded, key: &str, value: &str, file: &Path) -> Resu
 /// # Errors
 /// All that is wrong with the files; nothing has changed.
 pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Problems> {
-    let mut new = load(layers)?;
+    Ok(follow(current, load(layers)?))
+}
+
+/// What of a new configuration can hold while the broker runs; a warning tells of everything else.
+pub(super) fn follow(current: &Loaded, mut new: Loaded) -> Loaded {
     // What the files say now; what follows is what of it can hold.
     let new_values = new.rows();
     let promised = new.config.keep_promises(&current.config);
@@ -191,7 +211,7 @@ pub(crate) fn reload(current: &Loaded, layers: &Layers) -> Result<Loaded, Proble
     config.alarms = alarms;
     config.sysmon = sysmon;
     config.listeners = listeners;
-    Ok(Loaded { config, warnings: new.warnings, given })
+    Loaded { config, warnings: new.warnings, given }
 }
 
 #[cfg(test)]

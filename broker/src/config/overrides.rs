@@ -49,25 +49,45 @@ impl Kept {
     }
 }
 
+/// What the file has, and its bytes; nothing if there is none.
+///
+/// # Errors
+/// It cannot be read, or is not right.
+pub(super) fn read(file: &Path) -> Result<(Object, Option<Vec<u8>>), Problem> {
+    let explain = |error: io::Error| Problem::new(format!("cannot read {}: {error}", file.display()));
+    if !fs::exists(file).map_err(explain)? {
+        return Ok((Object::default(), None));
+    }
+    let before = fs::read(file).map_err(explain)?;
+    let root = hocon::load(file, &|name| std::env::var(name).ok()).map_err(Problem::from)?.root;
+    Ok((root, Some(before)))
+}
+
 /// Adds a value to the file and makes the change durable; the old file is there until the new one is complete.
 ///
 /// # Errors
 /// The file cannot be read or written; nothing has changed.
 pub(super) fn keep(file: &Path, path: &[String], node: Node) -> Result<Kept, Problem> {
-    let explain = |error: io::Error| Problem::new(format!("cannot write {}: {error}", file.display()));
-    let (mut object, before) = match fs::exists(file).map_err(explain)? {
-        true => {
-            let before = fs::read(file).map_err(explain)?;
-            let root = hocon::load(file, &|name| std::env::var(name).ok()).map_err(Problem::from)?.root;
-            (root, Some(before))
-        }
-        false => (Object::default(), None),
-    };
+    let (mut object, before) = read(file)?;
     // A table takes the place of the one before instead of being laid over it.
     object.merge(Object::single(path, Node { place: node.place.clone(), value: Value::Null }));
     object.merge(Object::single(path, node));
+    write(file, &object, before)
+}
+
+/// Puts this in the place of all that the file has, as durably.
+///
+/// # Errors
+/// The file cannot be read or written; nothing has changed.
+pub(super) fn keep_all(file: &Path, object: &Object) -> Result<Kept, Problem> {
+    let (_, before) = read(file)?;
+    write(file, object, before)
+}
+
+fn write(file: &Path, object: &Object, before: Option<Vec<u8>>) -> Result<Kept, Problem> {
     let mut text = HEAD.to_owned();
-    write_entries(&object, 0, &mut text);
+    write_entries(object, 0, &mut text);
+    let explain = |error: io::Error| Problem::new(format!("cannot write {}: {error}", file.display()));
     replace(file, &text).map_err(explain)?;
     Ok(Kept { file: file.to_owned(), before })
 }

@@ -487,8 +487,8 @@ fn every_value_is_told_with_its_origin() {
     assert_eq!(told("listeners.tcp.tcp1.tcp_options.backlog"), backlog);
     assert_eq!(told("listeners.tcp.default.tcp_options.backlog"), backlog);
     let named = |root: &str| keys().filter(|key| key.path.contains(NAME) && key.path.starts_with(root)).count();
-    let none = named("broker.") + named("ringmq.queues.");
-    assert_eq!(rows.len(), keys().count() + named("listeners.") - none, "two listeners, no group, no queue");
+    let none = named("broker.") + named("ringmq.queues.") + named("log.");
+    assert_eq!(rows.len(), keys().count() + named("listeners.") - none, "two listeners, no group, queue or handler");
 }
 
 #[test]

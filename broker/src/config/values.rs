@@ -4,7 +4,7 @@ use super::error::Origin;
 use super::keys::{NAME, keys};
 use super::kind::Kind;
 use super::{Config, zones};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A value that some layer gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,11 @@ pub(super) fn rows(config: &Config, given: &GivenByKey) -> Vec<Row> {
     let listeners = rows.iter().take_while(|(name, _)| !name.is_empty()).count();
     rows[..listeners].sort_by_key(|(name, _)| *name);
     rows.into_iter().map(|(_, row)| row).chain(zone_rows(config, given)).collect()
+}
+
+/// What the names of all keys begin with, in alphabetical order.
+pub(crate) fn roots() -> BTreeSet<&'static str> {
+    keys().filter_map(|key| key.path.split('.').next()).chain([zones::ROOT]).collect()
 }
 
 /// What was written for zones. One for which nothing was is told of too: listeners may name it.

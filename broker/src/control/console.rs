@@ -7,6 +7,7 @@ use super::levels;
 use super::listeners::{listeners, name_listeners, running};
 use super::lists::Shards;
 use super::protocol::{Answer, Command};
+use super::settings::{changed, written};
 use super::topic_metrics::TopicMetrics;
 use crate::alarms::Alarms;
 use crate::config::{self, Change, Config, Layers, Loaded, Problem, Problems, Row};
@@ -199,6 +200,8 @@ impl Console {
             Command::SubscriptionsList { clientid, cursor } => {
                 told(shards.subscriptions(clientid.as_deref(), cursor.as_deref()))
             }
+            Command::SubscriptionsAdd { clientid, topic, qos } => told(shards.add_subscription(clientid, topic, *qos)),
+            Command::SubscriptionsDel { clientid, topic } => told(shards.delete_subscription(clientid, topic)),
             Command::SubscriptionsLag => told(shards.lag()),
             Command::TopicsList { cursor } => told(shards.topics(cursor.as_deref())),
             Command::QueuesList => told(shards.queues()),
@@ -224,6 +227,7 @@ impl Console {
                 Err(problems) => Answer::refused(&problems.0),
             },
             Command::ExclusiveList { cursor } => told(shards.exclusive(cursor.as_deref())),
+            Command::ExclusiveDelete { topic } => told(shards.delete_exclusive(topic)),
             Command::AutoSubscribeTest { clientid, username, host, port } => {
                 told(self.auto_subscriptions(clientid, username.as_deref(), host.as_deref(), *port))
             }
@@ -247,10 +251,9 @@ impl Console {
                 Ok(rows) => done(json!({ "changed": written(&rows) })),
                 Err(problems) => Answer::refused(&problems.0),
             },
-            Command::ConfReload => match self.reload() {
-                Ok((rows, warnings)) => Answer::done(json!({ "changed": written(&rows) }), &warnings),
-                Err(problems) => Answer::refused(&problems.0),
-            },
+            Command::ConfReload => changed(self.reload()),
+            Command::ConfLoad { path, mode } => changed(self.load(Path::new(path), mode)),
+            Command::ConfShowKeys => done(json!({ "keys": config::roots() })),
         }
     }
 
@@ -270,18 +273,6 @@ impl Console {
         let rows = self.counter_rows().into_iter().filter(|row| wanted(&row.name));
         let rows = rows.map(|row| json!({ "name": row.name, "sum": row.sum, "shards": row.shards }));
         Value::Array(rows.collect())
-    }
-
-    fn show(&self, key: Option<&str>) -> Answer {
-        let mut rows = self.lock().rows();
-        if let Some(key) = key {
-            let within = format!("{key}.");
-            rows.retain(|row| row.key == key || row.key.starts_with(&within));
-            if rows.is_empty() {
-                return Answer::refused(&[Problem::new(format!("there is no key {key}"))]);
-            }
-        }
-        Answer::done(written(&rows), &[])
     }
 
     /// Changes one key on all shards and for the next start; gives what has changed.
@@ -313,6 +304,11 @@ impl Console {
         let kept = change.keep(file)?;
         self.take_over(loaded, change.loaded, prepared)
             .map_err(|problem| Problems([problem].into_iter().chain(kept.take_back().err()).collect()))
+    }
+
+    /// What the operator gave at the start.
+    pub(super) fn layers(&self) -> &Layers {
+        &self.layers
     }
 
     /// Where changes are kept.
@@ -407,9 +403,4 @@ impl Console {
         // A panic ends the process.
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn written(rows: &[Row]) -> Value {
-    let row = |row: &Row| json!({ "key": row.key, "value": row.value, "origin": row.origin_text() });
-    Value::Array(rows.iter().map(row).collect())
 }

@@ -3,6 +3,7 @@
 //! A list goes through the shards in turn, and no shard does more than a page's work at a time. A cursor says where to
 //! go on: shard, slot, and place within the slot. It is checked like anything else that comes from outside.
 
+use super::subscriptions::EXCLUSIVE_PREFIX;
 use crate::config::Problem;
 use ringmq_core::control::{ClientFacts, Control as Request, FilterFacts, Page, Position, SubscriptionFacts};
 use ringmq_core::machine::ShardId;
@@ -20,9 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pages asked for in search of the first entry, for one answer.
 const PAGES_MAX: usize = 64;
-
-/// Begins the filter of an exclusive subscription.
-const EXCLUSIVE_PREFIX: &str = "$exclusive/";
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -230,7 +228,7 @@ pub(crate) fn receive<T: 'static>(
     Ok((shard, *answer))
 }
 
-fn unknown(client_id: &str) -> Problem {
+pub(super) fn unknown(client_id: &str) -> Problem {
     Problem::new(format!("there is no client `{}`", client_id.escape_debug()))
 }
 

@@ -18,8 +18,10 @@ mod rewrite;
 #[cfg(test)]
 mod rollback_tests;
 mod run_time;
+mod settings;
 mod slow_subs;
 pub(crate) mod socket;
+mod subscriptions;
 mod topic_metrics;
 mod tree;
 

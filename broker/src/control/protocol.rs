@@ -114,6 +114,25 @@ pub(crate) enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     },
+    /// Subscribes a client in its place.
+    #[serde(rename = "subscriptions.add")]
+    SubscriptionsAdd {
+        /// Its client identifier.
+        clientid: String,
+        /// The filter.
+        topic: String,
+        /// The QoS that it gets at most.
+        #[serde(default)]
+        qos: u8,
+    },
+    /// Ends a client's subscription in its place.
+    #[serde(rename = "subscriptions.del")]
+    SubscriptionsDel {
+        /// Its client identifier.
+        clientid: String,
+        /// The filter.
+        topic: String,
+    },
     /// The shared subscriptions, with what waits for their members.
     #[serde(rename = "subscriptions.lag")]
     SubscriptionsLag,
@@ -243,6 +262,12 @@ pub(crate) enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     },
+    /// Takes a topic from the client that has it to itself.
+    #[serde(rename = "exclusive.delete")]
+    ExclusiveDelete {
+        /// The topic.
+        topic: String,
+    },
     /// What a topic would be rewritten to.
     #[serde(rename = "rewrite.test")]
     RewriteTest {
@@ -315,6 +340,17 @@ pub(crate) enum Command {
     /// Reads the files again.
     #[serde(rename = "conf.reload")]
     ConfReload,
+    /// Takes over the settings of one more file.
+    #[serde(rename = "conf.load")]
+    ConfLoad {
+        /// Its full path, as the broker sees it.
+        path: String,
+        /// `merge` or `replace`.
+        mode: String,
+    },
+    /// The roots of all keys.
+    #[serde(rename = "conf.show_keys")]
+    ConfShowKeys,
 }
 
 impl Command {

@@ -67,6 +67,12 @@ fn command(ask: Ask) -> Command {
         Ask::Subscriptions { ask: SubscriptionsAsk::List { clientid } } => {
             Command::SubscriptionsList { clientid, cursor: None }
         }
+        Ask::Subscriptions { ask: SubscriptionsAsk::Add { clientid, topic, qos } } => {
+            Command::SubscriptionsAdd { clientid, topic, qos }
+        }
+        Ask::Subscriptions { ask: SubscriptionsAsk::Del { clientid, topic } } => {
+            Command::SubscriptionsDel { clientid, topic }
+        }
         Ask::Subscriptions { ask: SubscriptionsAsk::Lag } => Command::SubscriptionsLag,
         Ask::Topics { ask: TopicsAsk::List } => Command::TopicsList { cursor: None },
         Ask::Topics { ask: TopicsAsk::Tree { prefix, depth } } => Command::TopicsTree { prefix, depth },
@@ -87,6 +93,7 @@ fn command(ask: Ask) -> Command {
         Ask::Listeners { ask: ListenersAsk::Restart { id } } => Command::ListenersRestart { listener: id },
         Ask::Listeners { ask: ListenersAsk::Delete { id } } => Command::ListenersDelete { listener: id },
         Ask::Exclusive { ask: ExclusiveAsk::List } => Command::ExclusiveList { cursor: None },
+        Ask::Exclusive { ask: ExclusiveAsk::Delete { topic } } => Command::ExclusiveDelete { topic },
         Ask::AutoSubscribe { ask: AutoSubscribeAsk::Test { clientid, username, host, port } } => {
             Command::AutoSubscribeTest { clientid, username, host, port }
         }
@@ -103,6 +110,12 @@ fn command(ask: Ask) -> Command {
         Ask::Conf { ask: ConfAsk::Show { key } } => Command::ConfShow { key },
         Ask::Conf { ask: ConfAsk::Set { key, value } } => Command::ConfSet { key, value },
         Ask::Conf { ask: ConfAsk::Reload } => Command::ConfReload,
+        Ask::Conf { ask: ConfAsk::Load { replace, file, .. } } => Command::ConfLoad {
+            // The broker may run elsewhere.
+            path: std::path::absolute(&file).unwrap_or(file).display().to_string(),
+            mode: if replace { "replace" } else { "merge" }.to_owned(),
+        },
+        Ask::Conf { ask: ConfAsk::ShowKeys } => Command::ConfShowKeys,
     }
 }
 

@@ -25,6 +25,9 @@ fn object(fields: &Map<String, Value>) -> String {
     if let Some(changed) = list("changed") {
         return if changed.is_empty() { "nothing has changed\n".to_owned() } else { settings(changed) };
     }
+    if let Some(keys) = list("keys") {
+        return keys.iter().map(|key| format!("{}\n", word(key))).collect();
+    }
     if let Some(clients) = list("clients") {
         return clients.iter().map(client).collect();
     }

@@ -13,7 +13,7 @@ const SESSION_EXPIRY_60: &[u8] = &[0x11, 0, 0, 0, 60];
 const MAXIMUM_PACKET_SIZE_30: &[u8] = &[0x27, 0, 0, 0, 30];
 
 /// All entries of a list, of however many pages.
-fn list(broker: &Broker, asked: &[&str], name: &str) -> Vec<Value> {
+pub(crate) fn list(broker: &Broker, asked: &[&str], name: &str) -> Vec<Value> {
     let told = broker.ctl(&[&["--json"], asked].concat());
     let pages = told.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     pages.flat_map(|page| page[name].as_array().expect("a list").clone()).collect()
@@ -30,7 +30,7 @@ fn send(stream: &mut TcpStream, head: u8, body: &[u8]) {
 }
 
 /// The next packet: its first byte, and its body.
-fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+pub(crate) fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut head = [0; 2];
     stream.read_exact(&mut head).expect("a packet");
     let mut body = vec![0; usize::from(head[1])];
@@ -38,7 +38,7 @@ fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     (head[0], body)
 }
 
-fn subscribe(stream: &mut TcpStream, filter: &str, options: u8) {
+pub(crate) fn subscribe(stream: &mut TcpStream, filter: &str, options: u8) {
     let length = u8::try_from(filter.len()).expect("short");
     send(stream, 0x82, &[&[0, 1, 0, 0, length], filter.as_bytes(), &[options]].concat());
     let (head, body) = receive(stream);
@@ -46,7 +46,7 @@ fn subscribe(stream: &mut TcpStream, filter: &str, options: u8) {
 }
 
 /// Publishes at QoS 1 and waits until that is acknowledged.
-fn publish(stream: &mut TcpStream, topic: &str, payload: &[u8]) {
+pub(crate) fn publish(stream: &mut TcpStream, topic: &str, payload: &[u8]) {
     let length = u8::try_from(topic.len()).expect("short");
     send(stream, 0x32, &[&[0, length], topic.as_bytes(), &[0, 1, 0], payload].concat());
     assert_eq!(receive(stream).0, 0x40);

@@ -15,6 +15,7 @@ mod queues;
 mod run_time;
 mod settings;
 mod slow_subs;
+mod subscriptions;
 mod sys_topics;
 mod topic_metrics;
 mod trace;

@@ -128,3 +128,54 @@ fn files_are_read_again_on_a_signal() {
     assert!(broker.ctl(&["conf", "show", "mqtt.server_keepalive"]).contains("= 77 "));
     assert!(pings(&mut client));
 }
+
+#[test]
+fn a_file_is_loaded_on_all_shards_and_for_the_next_start() {
+    let mut broker = Broker::start("load", "mqtt { max_topic_levels = 5, max_topic_filters = 2 }\n");
+    let mut clients: Vec<TcpStream> = (0..6).map(|number| broker.client(&format!("c{number}")).0).collect();
+    let load = |broker: &Broker, mode: &[&str], text: &str| {
+        std::fs::write(broker.dir.join("more.conf"), text).expect("a file");
+        broker.ctl(&[&["conf", "load"], mode, &["more.conf"]].concat())
+    };
+    let value = |broker: &Broker, key: &str| {
+        let shown = broker.ctl(&["conf", "show", key]);
+        shown.split(' ').nth(2).expect("a value").to_owned()
+    };
+    let told = load(&broker, &["--merge"], "mqtt.max_topic_filters = 9\n");
+    assert!(told.starts_with("mqtt.max_topic_filters = 9  # changed at run time, kept in "), "{told}");
+    for client in &mut clients {
+        assert_eq!(subscribe(client, 9).map(|codes| codes.len()), Some(9), "on every shard");
+    }
+    assert_eq!(value(&broker, "mqtt.max_topic_levels"), "5", "what the file does not say stays");
+    load(&broker, &["--replace"], "mqtt.max_topic_filters = 7\n");
+    broker.restart();
+    assert_eq!(["filters", "levels"].map(|what| value(&broker, &format!("mqtt.max_topic_{what}"))), ["7", "128"]);
+    assert_eq!(subscribe(&mut broker.client("again").0, 7).map(|codes| codes.len()), Some(7));
+    let json = |text: &str| {
+        std::fs::write(broker.dir.join("more.conf"), text).expect("a file");
+        let path = broker.dir.join("more.conf").display().to_string();
+        broker.say(&format!(r#"{{"v":1,"cmd":"conf.load","path":"{path}","mode":"merge"}}"#))
+    };
+    let told = json("mqtt.max_topic_filters = 8\nringmq.spin = 0\ndashboard.x = 1\n");
+    assert!(told.contains("ringmq.spin has changed, but cannot change while the broker runs"), "{told}");
+    assert!(
+        told.contains("not available yet: dashboard") && told.contains(r#""key":"mqtt.max_topic_filters","#),
+        "{told}"
+    );
+    let kept = std::fs::read_to_string(broker.dir.join("data/configs/cluster.hocon")).expect("a file");
+    assert!(kept.contains("spin = 0"), "{kept}");
+    for (text, problem) in [
+        ("mqtt.max_inflight = many", "is not a whole number"),
+        ("node.name = \"a@b\"", "node cannot be loaded"),
+        ("", "no settings"),
+    ] {
+        std::fs::write(broker.dir.join("more.conf"), text).expect("a file");
+        let refused = broker.refused(&["conf", "load", "more.conf"]);
+        assert!(refused.contains(problem), "{refused}");
+    }
+    assert!(broker.refused(&["conf", "load", "missing.conf"]).contains("missing.conf"));
+    let after = std::fs::read_to_string(broker.dir.join("data/configs/cluster.hocon")).expect("a file");
+    assert_eq!(after, kept, "what is refused changes nothing");
+    let keys = broker.ctl(&["conf", "show_keys"]);
+    assert!(keys.starts_with("alarm\nauto_subscribe\n") && keys.contains("\nmqtt\n"), "{keys}");
+}

@@ -39,6 +39,14 @@ impl Shard {
             Control::ListSubscriptions { of, from } => {
                 Control::Subscriptions(self.list_subscriptions(of.as_deref(), from))
             }
+            Control::Subscribe { client_id, filter, qos } => {
+                Control::Subscribed(self.subscribe_for(&client_id, &filter, qos, fx))
+            }
+            Control::Unsubscribe { client_id, filter } => {
+                Control::Unsubscribed(self.unsubscribe_for(&client_id, &filter, fx))
+            }
+            Control::FindExclusive(topic) => Control::FoundExclusive(self.exclusive_owner(&topic)),
+            Control::EndExclusive { owner, topic } => Control::EndedExclusive(self.end_exclusive(owner, &topic, fx)),
             Control::ListFilters(from) => Control::Filters(self.list_filters(from)),
             Control::CountRetained => Control::RetainedCount(self.retained.len()),
             Control::ListRetained(walk) => Control::Retained(self.list_retained(walk)),

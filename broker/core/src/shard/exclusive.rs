@@ -11,6 +11,7 @@
 use super::Shard;
 use super::record::{Record, SessionRef};
 use super::subscribe::Granted;
+use crate::control::ExclusiveOwner;
 use crate::machine::{Effects, ShardId};
 use crate::observe::What;
 use crate::session::{Claim, HeldExclusive};
@@ -102,6 +103,12 @@ impl Shard {
     pub(super) fn has_exclusively(&self, session: u32, topic: &str) -> bool {
         let held = self.hub.sessions.get(session).expect("live session");
         held.extra.as_ref().is_some_and(|extra| extra.owns(topic) || extra.claims(topic))
+    }
+
+    /// Who has a topic that is at home here to itself.
+    pub(super) fn exclusive_owner(&self, topic: &str) -> Option<ExclusiveOwner> {
+        let Owner { shard, session, .. } = *self.exclusives.owners.get(topic)?;
+        Some(ExclusiveOwner { shard, session: session.session, generation: session.generation })
     }
 
     /// Subscribes a session to a topic that is its own now.

@@ -39,6 +39,7 @@ mod limits;
 mod mesh;
 mod mounting;
 mod observe;
+mod on_behalf;
 mod overfull;
 mod overload;
 mod packets;

@@ -49,12 +49,13 @@ impl Shard {
             let meant = |(raw, options)| (self.meant_filter(session, raw), options);
             let filters: Vec<(String, SubscribeOptions)> = subscribe.filters().map(meant).collect();
             let filters = filters.iter().map(|(filter, options)| (filter.as_str(), *options));
-            return self.subscribe_to(session, conn, Answer::SubAck, packet_id, subscription_id, filters, fx);
+            return self.subscribe_to(session, conn, Answer::SubAck, packet_id, subscription_id, filters, fx).0;
         }
-        self.subscribe_to(session, conn, Answer::SubAck, packet_id, subscription_id, subscribe.filters(), fx)
+        self.subscribe_to(session, conn, Answer::SubAck, packet_id, subscription_id, subscribe.filters(), fx).0
     }
 
-    /// Subscribes a session to filters, and answers once all is done.
+    /// Subscribes a session to filters, and answers once all is done. Why one was refused comes with it, the last of
+    /// them if there are several.
     #[expect(clippy::too_many_arguments, reason = "one SUBSCRIBE is this many facts")]
     pub(super) fn subscribe_to<'a>(
         &mut self,
@@ -65,8 +66,9 @@ impl Shard {
         subscription_id: u32,
         filters: impl Iterator<Item = (&'a str, SubscribeOptions)>,
         fx: &mut Effects,
-    ) -> Flow {
+    ) -> (Flow, Option<ReasonCode>) {
         let ticket = self.ticket();
+        let mut refused = None;
         let mut codes = Vec::with_capacity(filters.size_hint().0);
         let mut replays = Vec::new();
         let mut claims = Vec::new();
@@ -85,11 +87,14 @@ impl Shard {
                     replays.extend(granted.replay);
                 }
                 // [MQTT-3.8.3-4]
-                Err(ReasonCode::PROTOCOL_ERROR) if answer == Answer::SubAck => {
+                Err(reason @ ReasonCode::PROTOCOL_ERROR) if answer == Answer::SubAck => {
                     self.hub.packets.fail(PacketType::Subscribe.first());
-                    return self.refuse(session, ReasonCode::PROTOCOL_ERROR, fx);
+                    return (self.refuse(session, reason, fx), Some(reason));
                 }
-                Err(reason) => codes.push(reason.0),
+                Err(reason) => {
+                    refused = Some(reason);
+                    codes.push(reason.0);
+                }
             }
         }
         self.hub.counters.client_subscribe += 1;
@@ -104,7 +109,7 @@ impl Shard {
         for (filter, options) in told {
             self.tell_of(session, conn, &What::Subscribed { filter, options }, fx);
         }
-        Flow::Continue
+        (Flow::Continue, refused)
     }
 
     /// Sends a SUBACK or UNSUBACK, or keeps it until what it waits for is there.
@@ -387,7 +392,7 @@ impl Shard {
     }
 
     /// Adds to `waiting` for each answer of another shard that is to come with `ticket`.
-    fn unsubscribe_one(
+    pub(super) fn unsubscribe_one(
         &mut self,
         session: u32,
         raw: &str,

@@ -17,6 +17,7 @@ mod inspect;
 mod limits;
 mod mounting;
 mod observe;
+mod on_behalf;
 mod overfull;
 mod overload;
 mod packets;

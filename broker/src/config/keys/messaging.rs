@@ -56,7 +56,7 @@ pub(super) const KEYS: &[Key] = &[
                 Ok(())
             },
         },
-        "Rules of topic rewriting. `action` is `publish`, `subscribe` or `all`. The last rule whose filter \
+        "Rules of topic rewriting. `action` is `publish`, `subscribe` or `all`. The first rule whose filter \
          `source_topic` matches decides: if the regular expression `re` matches too, the topic becomes `dest_topic`, with \
          `$1` and so on for its groups, and `${clientid}` and `${username}`; otherwise it stays as it is. Topics that were \
          subscribed to before a change stay what they were.",

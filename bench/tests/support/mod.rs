@@ -209,9 +209,11 @@ impl Rig {
         outbox.take_dirty(&mut self.dirty);
         for conn in &self.dirty {
             let mut count = outbox.start_send(*conn).map_or(0, |stretch| stretch.bytes.len());
-            while count > 0 {
+            loop {
                 self.bytes_out += count as u64;
-                outbox.sent(*conn, count);
+                if outbox.sent(*conn, count).rest == 0 {
+                    break;
+                }
                 count = outbox.rest_of_send(*conn).bytes.len();
             }
         }

@@ -109,6 +109,7 @@ impl fmt::Debug for Outbox {
 
 impl Outbox {
     /// For machines: the buffer to append a connection's next bytes to.
+    #[inline]
     pub fn buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
         self.pending_of(conn).own_mut()
     }
@@ -149,6 +150,7 @@ impl Outbox {
         (lent.start <= asked.start && asked.end <= lent.end).then(|| asked.start.addr() - lent.start.addr())
     }
 
+    #[inline]
     fn pending_of(&mut self, conn: ConnId) -> &mut Spliced {
         let index = self.occupied(conn);
         let buffer = &mut self.pool[index];
@@ -206,6 +208,7 @@ impl Outbox {
     /// For drivers: the bytes to hand to the kernel now, or the first of them if they do not lie in one piece. `None` if
     /// there are none or a send is already in flight. The bytes stay put until [`Outbox::sent`] says that all of them
     /// were taken.
+    #[inline]
     pub fn start_send(&mut self, conn: ConnId) -> Option<Stretch<'_>> {
         let buffer = self.get_mut(conn)?;
         if !buffer.in_flight.is_empty() || buffer.pending.is_empty() {
@@ -224,6 +227,7 @@ impl Outbox {
     }
 
     /// For drivers: the kernel took `count` bytes of the send in flight.
+    #[inline]
     pub fn sent(&mut self, conn: ConnId, count: usize) -> Sent {
         let Some(buffer) = self.get_mut(conn) else {
             return Sent { rest: 0, short: false, pending: 0, drained: false };
@@ -231,10 +235,12 @@ impl Outbox {
         assert!(buffer.taken + count <= buffer.in_flight.len(), "more bytes sent than were in flight");
         buffer.taken += count;
         let rest = buffer.in_flight.len() - buffer.taken;
-        let short = rest > 0 && (count == 0 || !buffer.in_flight.is_seam(buffer.taken));
+        let mut short = false;
         if rest == 0 {
             buffer.in_flight.clear();
             buffer.taken = 0;
+        } else {
+            short = count == 0 || !buffer.in_flight.is_seam(buffer.taken);
         }
         let drained = buffer.watched.is_some_and(|low| buffer.unsent() <= low);
         if drained {

@@ -2,6 +2,7 @@
 //!
 //! Absent: who lends and for how long, see [`Outbox::lend`](super::Outbox::lend).
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -37,8 +38,15 @@ pub struct Stretch<'a> {
 #[derive(Debug, Default)]
 pub struct Spliced {
     own: Vec<u8>,
-    lent: Vec<Splice>,
-    lent_bytes: usize,
+    /// Rare, and so kept out of the way.
+    lent: Option<Box<Splices>>,
+}
+
+#[derive(Debug, Default)]
+struct Splices {
+    /// In their order.
+    list: Vec<Splice>,
+    bytes: usize,
 }
 
 impl Spliced {
@@ -46,14 +54,14 @@ impl Spliced {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.own.len() + self.lent_bytes
+        self.own.len() + self.lent.as_ref().map_or(0, |lent| lent.bytes)
     }
 
     /// True without any.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.own.is_empty() && self.lent.is_none()
     }
 
     /// The own bytes, without what is spliced in.
@@ -63,32 +71,38 @@ impl Spliced {
     }
 
     /// Own bytes that there is room for.
+    #[inline]
     pub(super) fn capacity(&self) -> usize {
         self.own.capacity()
     }
 
     /// Where to append own bytes.
+    #[inline]
     pub(super) fn own_mut(&mut self) -> &mut Vec<u8> {
         &mut self.own
     }
 
     /// Appends a range of lent bytes.
     pub(super) fn splice(&mut self, lent: Lent, range: Range<usize>) {
-        self.lent_bytes += range.len();
-        self.lent.push(Splice { at: self.own.len(), lent, range });
+        let splices = self.lent.get_or_insert_default();
+        splices.bytes += range.len();
+        splices.list.push(Splice { at: self.own.len(), lent, range });
     }
 
     /// The piece that begins after `skip` bytes; empty at the end.
     #[inline]
     #[must_use]
     pub fn stretch(&self, skip: usize) -> Stretch<'_> {
-        if self.lent.is_empty() { Stretch { bytes: &self.own[skip..], more: false } } else { self.stretch_among(skip) }
+        match &self.lent {
+            None => Stretch { bytes: &self.own[skip..], more: false },
+            Some(splices) => self.stretch_among(&splices.list, skip),
+        }
     }
 
     #[cold]
-    fn stretch_among(&self, mut skip: usize) -> Stretch<'_> {
+    fn stretch_among<'a>(&'a self, splices: &'a [Splice], mut skip: usize) -> Stretch<'a> {
         let mut from = 0;
-        for (index, splice) in self.lent.iter().enumerate() {
+        for (index, splice) in splices.iter().enumerate() {
             let before = splice.at - from;
             if skip < before {
                 return Stretch { bytes: &self.own[from + skip..splice.at], more: true };
@@ -97,7 +111,7 @@ impl Spliced {
             from = splice.at;
             if skip < splice.range.len() {
                 let bytes = &(*splice.lent).as_ref()[splice.range.clone()][skip..];
-                return Stretch { bytes, more: index + 1 < self.lent.len() || from < self.own.len() };
+                return Stretch { bytes, more: index + 1 < splices.len() || from < self.own.len() };
             }
             skip -= splice.range.len();
         }
@@ -105,8 +119,9 @@ impl Spliced {
     }
 
     /// True where one piece ends and another begins.
+    #[cold]
     pub(super) fn is_seam(&self, at: usize) -> bool {
-        !self.lent.is_empty() && at > 0 && self.stretch(at - 1).bytes.len() == 1
+        self.lent.is_some() && at > 0 && self.stretch(at - 1).bytes.len() == 1
     }
 
     /// All bytes after the first `skip`, copied together.
@@ -122,9 +137,11 @@ impl Spliced {
     }
 
     /// Forgets all bytes; the own ones' capacity stays.
+    #[inline]
     pub(super) fn clear(&mut self) {
         self.own.clear();
-        self.lent.clear();
-        self.lent_bytes = 0;
+        if self.lent.is_some() {
+            self.lent = None;
+        }
     }
 }

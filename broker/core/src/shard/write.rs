@@ -73,7 +73,7 @@ pub(super) fn write(
     if roughly > session.max_packet_size as usize && !fits(&out, session) {
         return Written::TooLarge;
     }
-    if append_lent(&out, version, conn, fx) {
+    if out.payload.len() >= LENT_BYTES_MIN && append_lent(&out, version, conn, fx) {
         return Written::Sent;
     }
     match frames.filter(|_| form.subscription_id == 0 && !form.dup) {
@@ -84,9 +84,9 @@ pub(super) fn write(
 }
 
 /// Appends a PUBLISH whose payload stays where it lies, if that is lent and worth it.
-#[inline]
+#[cold]
 fn append_lent(out: &PublishOut<'_>, version: Version, conn: ConnId, fx: &mut Effects) -> bool {
-    if out.payload.len() < LENT_BYTES_MIN || !fx.outbox.lends(out.payload) {
+    if !fx.outbox.lends(out.payload) {
         return false;
     }
     out.encode_head(version, fx.outbox.buffer(conn));

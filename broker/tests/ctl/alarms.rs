@@ -2,50 +2,13 @@
 
 use crate::PATIENCE;
 use crate::broker::Broker;
+use crate::wire::{receive, send, subscribe};
 use serde_json::Value;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-/// Sends a packet of any length.
-fn send(stream: &mut TcpStream, head: u8, body: &[u8]) {
-    let mut packet = vec![head];
-    let mut length = body.len();
-    while length > 127 {
-        packet.push(u8::try_from(length & 127).expect("7 bits") | 128);
-        length >>= 7;
-    }
-    packet.push(u8::try_from(length).expect("7 bits"));
-    packet.extend_from_slice(body);
-    stream.write_all(&packet).expect("sent");
-}
-
-/// The next packet: its first byte, and its body.
-fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
-    let mut byte = [0];
-    stream.read_exact(&mut byte).expect("a packet");
-    let (head, mut length, mut shift) = (byte[0], 0_usize, 0);
-    loop {
-        stream.read_exact(&mut byte).expect("a packet");
-        length |= usize::from(byte[0] & 127) << shift;
-        shift += 7;
-        if byte[0] < 128 {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).expect("a packet");
-    (head, body)
-}
-
-fn subscribe(stream: &mut TcpStream, filter: &str) {
-    let length = u8::try_from(filter.len()).expect("short");
-    send(stream, 0x82, &[&[0, 1, 0, 0, length], filter.as_bytes(), &[0]].concat());
-    assert_eq!(receive(stream).0, 0x90);
-}
 
 /// The next message, which is about an alarm: the end of its topic, and its payload.
 fn told(stream: &mut TcpStream) -> (String, Value) {
@@ -80,9 +43,9 @@ fn a_slow_reader_raises_an_alarm_that_ends_with_it() {
     let file = "conn_congestion.min_alarm_sustain_duration = 1s\nsysmon.os { sysmem_high_watermark = 100% }";
     let broker = Broker::start("alarm-congestion", file);
     let mut watcher = broker.client("watcher").0;
-    subscribe(&mut watcher, "$SYS/brokers/emqx@127.0.0.1/alarms/+");
+    subscribe(&mut watcher, "$SYS/brokers/emqx@127.0.0.1/alarms/+", 0);
     let mut slow = broker.client("slow").0;
-    subscribe(&mut slow, "t");
+    subscribe(&mut slow, "t", 0);
     let mut publisher = broker.client("publisher").0;
     let message = [&[0, 1, b't', 0, 1, 0][..], &[b'x'; 512 * 1024]].concat();
     // More than the sockets between them hold.
@@ -135,7 +98,7 @@ fn alarms_survive_a_restart_as_history_and_are_told_as_the_operator_wants() {
     assert_eq!((&over["activate_at"], &over["details"]), (&first["activate_at"], &first["details"]));
     assert_ne!(over["deactivate_at"], "infinity");
     let mut watcher = broker.client("watcher").0;
-    subscribe(&mut watcher, "$SYS/brokers/emqx@127.0.0.1/alarms/+");
+    subscribe(&mut watcher, "$SYS/brokers/emqx@127.0.0.1/alarms/+", 0);
     wait_for(&broker, "list", &name);
     // Watermarks and actions change while it runs.
     broker.ctl(&["conf", "set", "alarm.actions", "[log]"]);

@@ -4,6 +4,7 @@
 
 use crate::PATIENCE;
 use crate::broker::Broker;
+use crate::wire::{receive, rest, send};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -64,37 +65,13 @@ fn counters(broker: &Broker) -> (BTreeSet<String>, BTreeSet<String>) {
     (all, moved)
 }
 
-fn send(stream: &mut TcpStream, head: u8, body: &[u8]) {
-    let mut packet = vec![head];
-    let mut rest = body.len();
-    loop {
-        let byte = u8::try_from(rest & 0x7F).expect("seven bits");
-        rest >>= 7;
-        packet.push(if rest > 0 { byte | 0x80 } else { byte });
-        if rest == 0 {
-            break;
-        }
-    }
-    packet.extend_from_slice(body);
-    stream.write_all(&packet).expect("sent");
-}
-
-/// The next packet of a short length: its first byte.
-fn receive(stream: &mut TcpStream) -> u8 {
-    let mut head = [0; 2];
-    stream.read_exact(&mut head).expect("a packet");
-    stream.read_exact(&mut vec![0; usize::from(head[1])]).expect("a packet");
-    head[0]
-}
-
 /// Reads packets up to one that begins with this byte.
 fn receive_until(stream: &mut TcpStream, head: u8) {
-    while receive(stream) != head {}
+    while receive(stream).0 != head {}
 }
 
 fn await_end(stream: &mut TcpStream) {
-    // It may be reset: closed with bytes of ours unread.
-    let _ = stream.read_to_end(&mut Vec::new());
+    let _ = rest(stream);
 }
 
 fn subscribe(stream: &mut TcpStream, filter: &str, options: u8) {

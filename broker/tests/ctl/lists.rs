@@ -2,9 +2,10 @@
 
 use crate::PATIENCE;
 use crate::broker::Broker;
+use crate::wire::{receive, send};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::time::Instant;
 
@@ -21,21 +22,6 @@ pub(crate) fn list(broker: &Broker, asked: &[&str], name: &str) -> Vec<Value> {
 
 fn show(broker: &Broker, client: &str) -> Value {
     serde_json::from_str(&broker.ctl(&["--json", "clients", "show", client])).expect("JSON")
-}
-
-fn send(stream: &mut TcpStream, head: u8, body: &[u8]) {
-    let mut packet = vec![head, u8::try_from(body.len()).expect("short")];
-    packet.extend_from_slice(body);
-    stream.write_all(&packet).expect("sent");
-}
-
-/// The next packet: its first byte, and its body.
-pub(crate) fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
-    let mut head = [0; 2];
-    stream.read_exact(&mut head).expect("a packet");
-    let mut body = vec![0; usize::from(head[1])];
-    stream.read_exact(&mut body).expect("a packet");
-    (head[0], body)
 }
 
 pub(crate) fn subscribe(stream: &mut TcpStream, filter: &str, options: u8) {

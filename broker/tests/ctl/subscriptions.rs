@@ -1,7 +1,8 @@
 //! Subscriptions that the operator makes and ends in a client's place, on two shards.
 
 use crate::broker::{Broker, pings};
-use crate::lists::{list, publish, receive, subscribe};
+use crate::lists::{list, publish, subscribe};
+use crate::wire::receive;
 use std::io::Write;
 use std::net::TcpStream;
 

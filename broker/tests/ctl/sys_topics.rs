@@ -2,29 +2,12 @@
 
 use crate::PATIENCE;
 use crate::broker::Broker;
+use crate::wire::receive;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::Instant;
-
-/// The next packet: its first byte, and its body, of any length.
-fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
-    let mut byte = [0; 1];
-    stream.read_exact(&mut byte).expect("a packet");
-    let head = byte[0];
-    let mut length = 0;
-    for shift in [0, 7, 14, 21] {
-        stream.read_exact(&mut byte).expect("a length");
-        length |= usize::from(byte[0] & 0x7F) << shift;
-        if byte[0] < 0x80 {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).expect("a packet");
-    (head, body)
-}
 
 /// The next message of QoS 0 to a client of MQTT 5: its first byte, its topic, its payload.
 fn message(stream: &mut TcpStream) -> (u8, String, String) {

@@ -128,8 +128,7 @@ impl Outbox {
         }
     }
 
-    /// For machines: appends these bytes without copying them, if they are worth it and lie within what is lent. Says
-    /// whether it did.
+    /// For machines: appends these bytes without copying them, if they lie within what is lent. Says whether it did.
     pub fn append_lent(&mut self, conn: ConnId, bytes: &[u8]) -> bool {
         let Some(start) = self.offset_in_lent(bytes) else { return false };
         let lent = self.lent.clone().expect("an offset in it");
@@ -137,7 +136,7 @@ impl Outbox {
         true
     }
 
-    /// For machines: whether [`Outbox::append_lent`] would append these bytes.
+    /// For machines: whether these bytes are worth [`Outbox::append_lent`], and it would append them.
     #[inline]
     #[must_use]
     pub fn lends(&self, bytes: &[u8]) -> bool {
